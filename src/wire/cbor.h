@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * CBOR (RFC 8949), read and written without allocating and without recursion.
+ *
+ * The reader is a cursor with a sticky error: after the first error every read returns zero and
+ * consumes nothing, so a decoder reads straight on and checks once, in mkv_cbor_finish().
+ *
+ * Two strictnesses.  What the protocol itself reads (mkv_cbor_read_uint, _text, _map ...) must be
+ * of definite length and in its shortest form.  Values of users (mkv_cbor_read_raw, _skip) may be
+ * any well-formed item: longer forms, indefinite lengths, tags and unassigned simple values pass
+ * through untouched, byte for byte; only ill-formed ones, text that is not UTF-8, and those beyond
+ * the limits of base/limits.h are refused.  Replicas must agree on this to the byte.
+ */
+#ifndef MKV_WIRE_CBOR_H
+#define MKV_WIRE_CBOR_H
+
+#include "base/buf.h"
+#include "base/bytes.h"
+#include "base/error.h"
+
+struct mkv_cbor_reader {
+    struct mkv_bytes rest; /* not yet consumed; borrowed from the input */
+    int error;             /* the first one met, or 0 */
+};
+
+/* What the next item is. */
+enum mkv_cbor_kind {
+    MKV_CBOR_UINT,
+    MKV_CBOR_NINT, /* -1 - n */
+    MKV_CBOR_BYTES,
+    MKV_CBOR_TEXT,
+    MKV_CBOR_ARRAY,
+    MKV_CBOR_MAP,
+    MKV_CBOR_TAG,
+    MKV_CBOR_FALSE,
+    MKV_CBOR_TRUE,
+    MKV_CBOR_NULL,
+    MKV_CBOR_UNDEFINED,
+    MKV_CBOR_SIMPLE, /* any other simple value */
+    MKV_CBOR_FLOAT,
+    MKV_CBOR_BREAK, /* ends an item of indefinite length */
+    MKV_CBOR_END,   /* nothing left, or an error has been met */
+};
+
+void mkv_cbor_reader_init(struct mkv_cbor_reader *r, struct mkv_bytes in);
+
+/* Looks at the next item's first byte; consumes nothing. */
+enum mkv_cbor_kind mkv_cbor_peek(const struct mkv_cbor_reader *r);
+
+/*
+ * Strict reads.  An item of another kind: MALFORMED.  Not shortest form: NOT_MINIMAL.  Cut off:
+ * TRUNCATED.  Strings are borrowed from the input.
+ */
+uint64_t mkv_cbor_read_uint(struct mkv_cbor_reader *r);                       /* 0 .. 2^64-1 */
+uint64_t mkv_cbor_read_uint_below(struct mkv_cbor_reader *r, uint64_t bound); /* else BAD_NUMBER */
+int64_t mkv_cbor_read_int(struct mkv_cbor_reader *r); /* -2^63 .. 2^63-1, else BAD_NUMBER */
+struct mkv_bytes mkv_cbor_read_bytes(struct mkv_cbor_reader *r);
+struct mkv_bytes mkv_cbor_read_text(struct mkv_cbor_reader *r); /* BAD_UTF8 */
+bool mkv_cbor_read_bool(struct mkv_cbor_reader *r);
+void mkv_cbor_read_null(struct mkv_cbor_reader *r);
+double mkv_cbor_read_float(struct mkv_cbor_reader *r); /* of 16, 32 or 64 bits */
+
+/* The number of elements, or of key/value pairs; more than @max: TOO_MANY. */
+uint64_t mkv_cbor_read_array(struct mkv_cbor_reader *r, uint64_t max);
+uint64_t mkv_cbor_read_map(struct mkv_cbor_reader *r, uint64_t max);
+
+/* Checks one item of any kind, as deep as it goes, and returns its bytes, or just skips it. */
+struct mkv_bytes mkv_cbor_read_raw(struct mkv_cbor_reader *r);
+void mkv_cbor_skip(struct mkv_cbor_reader *r);
+
+/* Sets the sticky error, unless there is one already.  @error is not 0. */
+void mkv_cbor_fail(struct mkv_cbor_reader *r, int error);
+
+/* The first error met; TRAILING if bytes are left over; else 0. */
+int mkv_cbor_finish(struct mkv_cbor_reader *r) MKV_MUST_CHECK;
+
+/* Whether @in is exactly one well-formed item within the limits: 0 or the error. */
+int mkv_cbor_check(struct mkv_bytes in) MKV_MUST_CHECK;
+
+/* Whether @text is valid UTF-8 (RFC 3629: no surrogates, nothing above U+10FFFF, shortest form). */
+bool mkv_utf8_valid(struct mkv_bytes text);
+
+/*
+ * One lenient step, for those who look inside values (the command line's output formats).  The
+ * head of any item, of definite or indefinite length.  For strings of definite length, @text
+ * holds the bytes and the reader has moved behind them; arrays, maps, tags and strings of
+ * indefinite length are followed by their content, which the caller reads by further steps.
+ */
+struct mkv_cbor_item {
+    enum mkv_cbor_kind kind;
+    bool indefinite; /* BYTES, TEXT, ARRAY, MAP: ends with a BREAK */
+    uint64_t number; /* UINT: n; NINT: n of -1 - n; ARRAY, MAP: count; TAG: tag; SIMPLE: value */
+    double real;     /* FLOAT */
+    struct mkv_bytes text; /* BYTES, TEXT of definite length */
+};
+void mkv_cbor_next(struct mkv_cbor_reader *r, struct mkv_cbor_item *ret_item);
+
+/*
+ * Writes in shortest form and definite length, floats always with 64 bits unless
+ * mkv_cbor_write_float_short() is asked for.  Sticky too: after an error (TOO_LARGE, NO_MEMORY)
+ * nothing is written any more; check @error at the end.  The writer does not count elements.
+ */
+struct mkv_cbor_writer {
+    struct mkv_buf *out; /* borrowed */
+    int error;
+};
+
+void mkv_cbor_writer_init(struct mkv_cbor_writer *w, struct mkv_buf *out);
+void mkv_cbor_write_uint(struct mkv_cbor_writer *w, uint64_t number);
+void mkv_cbor_write_int(struct mkv_cbor_writer *w, int64_t number);
+void mkv_cbor_write_nint(struct mkv_cbor_writer *w, uint64_t n); /* -1 - n */
+void mkv_cbor_write_bytes(struct mkv_cbor_writer *w, struct mkv_bytes bytes);
+void mkv_cbor_write_text(struct mkv_cbor_writer *w, struct mkv_bytes text);
+void mkv_cbor_write_array(struct mkv_cbor_writer *w, uint64_t n);
+void mkv_cbor_write_map(struct mkv_cbor_writer *w, uint64_t n_pairs);
+void mkv_cbor_write_tag(struct mkv_cbor_writer *w, uint64_t tag);
+void mkv_cbor_write_bool(struct mkv_cbor_writer *w, bool yes);
+void mkv_cbor_write_null(struct mkv_cbor_writer *w);
+void mkv_cbor_write_float(struct mkv_cbor_writer *w, double real);
+/* In the shortest of 16, 32 and 64 bits that keeps the value exactly. */
+void mkv_cbor_write_float_short(struct mkv_cbor_writer *w, double real);
+void mkv_cbor_write_raw(struct mkv_cbor_writer *w, struct mkv_bytes item); /* as it is */
+
+#endif

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Link frames (docs/protocol.md, section 7).
+ *
+ * On a stream each is 4 bytes length, big-endian, and one CBOR map.  Decoding borrows from the
+ * input.  Rows (of `data` and `children`) are not unpacked by the frame decoder: they stay one raw
+ * item, which mkv_row_reader walks and mkv_row_writer builds.
+ */
+#ifndef MKV_WIRE_FRAME_H
+#define MKV_WIRE_FRAME_H
+
+#include "base/buf.h"
+#include "base/bytes.h"
+#include "base/error.h"
+#include "wire/svc.h"
+#include "wire/update.h"
+
+enum mkv_frame_kind {
+    MKV_FRAME_HELLO = 1,
+    MKV_FRAME_AUTH = 2,
+    MKV_FRAME_SESSION = 3,
+    MKV_FRAME_BIRTH = 4,
+    MKV_FRAME_ERROR = 5,
+    MKV_FRAME_BYE = 6,
+    MKV_FRAME_ACK = 10,
+    MKV_FRAME_NACK = 11,
+    MKV_FRAME_CONFLICT = 12,
+    MKV_FRAME_REPEAT = 13,
+    MKV_FRAME_VOID = 14,
+    MKV_FRAME_READ = 20,
+    MKV_FRAME_LIST = 21,
+    MKV_FRAME_CHECK = 22,
+    MKV_FRAME_STATUS = 23,
+    MKV_FRAME_PING = 24,
+    MKV_FRAME_CREDIT = 30,
+    MKV_FRAME_CANCEL = 31,
+    MKV_FRAME_DATA = 40,
+    MKV_FRAME_END = 41,
+    MKV_FRAME_CHILDREN = 42,
+    MKV_FRAME_DIGEST = 43,
+    MKV_FRAME_REPORT = 44,
+    MKV_FRAME_PONG = 45,
+};
+
+#define MKV_FEATURES_MAX   16U
+#define MKV_MECHANISMS_MAX 8U
+#define MKV_TOKEN_MAX      64U
+#define MKV_TEXT_MAX       1024U /* bytes of any text for people in a frame; longer: TOO_LARGE */
+
+#define MKV_READ_TOMBSTONES 1U
+#define MKV_READ_KEYS_ONLY  2U
+
+#define MKV_STORE_ID_LEN 16U
+#define MKV_DIGEST_LEN   16U
+
+struct mkv_texts {
+    uint32_t n;
+    struct mkv_bytes at[MKV_FEATURES_MAX];
+};
+
+/* A point in a server's log. */
+struct mkv_place {
+    uint64_t nonce;
+    uint64_t position;
+};
+
+struct mkv_frame_hello {
+    struct mkv_versions versions;
+    struct mkv_texts features;
+    struct mkv_bytes software;
+    struct mkv_bytes name;       /* empty: the sender is a client */
+    struct mkv_texts mechanisms; /* at most 8 */
+};
+
+struct mkv_frame_auth {
+    struct mkv_bytes mechanism;
+    bool resume;
+    struct mkv_bytes resume_name;
+    uint64_t resume_seq;
+    struct mkv_bytes token;
+};
+
+struct mkv_frame_session {
+    struct mkv_bytes name;
+    uint64_t seq;
+    struct mkv_bytes root;
+    struct mkv_addresses brokers;
+    struct mkv_bytes client_id;
+    bool has_user;
+    bool has_password;
+    struct mkv_bytes user;
+    struct mkv_bytes password;
+    uint32_t mode;    /* 0 */
+    uint32_t profile; /* enum mkv_profile */
+    uint32_t qos;     /* 0 or 1 */
+    uint8_t store_id[MKV_STORE_ID_LEN];
+    uint8_t digest_key[MKV_DIGEST_LEN];
+    uint64_t tock;
+    bool clock;
+    struct mkv_bytes token;
+    uint64_t acked;
+};
+
+struct mkv_frame_error {
+    int code; /* enum mkv_error, or a number of a later version: -1 .. -9999 */
+    struct mkv_bytes text;
+};
+
+struct mkv_frame_range { /* repeat, void */
+    uint64_t first;      /* 1 or more */
+    uint64_t last;       /* first or more */
+};
+
+struct mkv_frame_ack {
+    uint64_t counter;
+    uint32_t level;
+    uint64_t tock;
+};
+
+struct mkv_frame_nack {
+    uint64_t counter;
+    int code;
+    struct mkv_bytes text;
+};
+
+struct mkv_frame_conflict {
+    struct mkv_bytes path; /* the raw CBOR array; mkv_path_from_cbor() reads it */
+    uint32_t class_;       /* 0 conflict, 1 possible */
+    struct mkv_update loser;
+    struct mkv_update winner;
+};
+
+struct mkv_frame_read {
+    struct mkv_bytes path; /* raw CBOR array */
+    uint32_t depth_min;
+    uint32_t depth_max;
+    uint32_t flags;
+    bool has_since;
+    struct mkv_place since;
+    uint32_t credit;
+};
+
+struct mkv_frame_path {    /* list, check */
+    struct mkv_bytes path; /* raw CBOR array */
+    uint32_t credit;       /* list only */
+};
+
+struct mkv_frame_end {
+    uint64_t n_rows;
+    bool has_place;
+    struct mkv_place place;
+};
+
+struct mkv_frame_digest {
+    uint64_t count;
+    uint8_t digest[MKV_DIGEST_LEN];
+    struct mkv_place place;
+};
+
+struct mkv_frame {
+    enum mkv_frame_kind kind;
+    uint64_t id; /* 0: none.  Required by 20..45; optional for error. */
+    union {
+        struct mkv_frame_hello hello;
+        struct mkv_frame_auth auth;
+        struct mkv_frame_session session;
+        struct mkv_frame_error error;
+        uint64_t bye_counter; /* bye; 0 if absent */
+        struct mkv_frame_ack ack;
+        struct mkv_frame_nack nack;
+        struct mkv_frame_conflict conflict;
+        struct mkv_frame_range range; /* repeat, void */
+        struct mkv_frame_read read;
+        struct mkv_frame_path path; /* list, check */
+        uint32_t credit;            /* credit: 1 or more */
+        struct mkv_bytes rows;      /* data, children: one raw CBOR array */
+        struct mkv_frame_end end;
+        struct mkv_frame_digest digest;
+        struct mkv_bytes report; /* report: one raw CBOR map */
+        uint64_t tock;           /* pong */
+    };
+};
+
+/*
+ * Decodes the map of one frame (without its length).  Every key that the kind requires must be
+ * there, else MALFORMED.  An unknown kind is UNKNOWN_REQUEST; *ret_frame then holds its id and
+ * nothing else, so that it can be answered.  Otherwise errors as in wire/update.h.
+ */
+int mkv_frame_decode(struct mkv_bytes in, struct mkv_frame *ret_frame) MKV_MUST_CHECK;
+
+/* Appends length and map.  TOO_LARGE beyond MKV_FRAME_MAX, NO_MEMORY; @out is then unchanged. */
+int mkv_frame_encode(const struct mkv_frame *frame, struct mkv_buf *out) MKV_MUST_CHECK;
+
+/*
+ * Takes one whole frame off the front of a received stream.  Returns 0 and the map's bytes
+ * (borrowed from @stream), and in *ret_used how many bytes of @stream it took; *ret_used is 0 if
+ * more must be received first.  TOO_LARGE if the length announced is beyond MKV_FRAME_MAX,
+ * MALFORMED if it is 0: the link cannot be read on.
+ */
+int mkv_frame_cut(struct mkv_bytes stream,
+                  struct mkv_bytes *ret_map,
+                  size_t *ret_used) MKV_MUST_CHECK;
+
+/* Builds the rows of a `data` frame: shortens paths against the row before. */
+struct mkv_row_writer {
+    struct mkv_buf rows;     /* owned: the rows so far, without the array's head */
+    struct mkv_buf previous; /* owned: the key of the last row, or of the stream's start */
+    uint32_t n;
+};
+
+/* @start is the key of the path that was asked for.  NO_MEMORY. */
+int mkv_row_writer_init(struct mkv_row_writer *w, struct mkv_bytes start) MKV_MUST_CHECK;
+void mkv_row_writer_deinit(struct mkv_row_writer *w);
+/* With @keys_only the value of a live row is written as null.  TOO_LARGE, NO_MEMORY: unchanged. */
+int mkv_row_writer_add(struct mkv_row_writer *w,
+                       struct mkv_bytes key,
+                       const struct mkv_update *entry,
+                       bool keys_only) MKV_MUST_CHECK;
+/* Appends the array of all rows to @out and starts the next page; the path goes on. */
+int mkv_row_writer_take(struct mkv_row_writer *w, struct mkv_buf *out) MKV_MUST_CHECK;
+
+/* Walks them.  One reader serves a whole stream: the path goes on from page to page. */
+struct mkv_row_reader {
+    struct mkv_cbor_reader cbor;
+    struct mkv_buf key; /* owned: the key of the present row */
+    uint64_t left;      /* rows of this page not yet read */
+};
+
+int mkv_row_reader_init(struct mkv_row_reader *r, struct mkv_bytes start) MKV_MUST_CHECK;
+void mkv_row_reader_deinit(struct mkv_row_reader *r);
+/* Starts with the rows of the next page, which must live as long as they are read. */
+int mkv_row_reader_page(struct mkv_row_reader *r, struct mkv_bytes rows) MKV_MUST_CHECK;
+/*
+ * Reads the next row: true, its key in r->key and its content.  False at the end of the page and
+ * on an error, which is then in r->cbor.error.
+ */
+bool mkv_row_reader_next(struct mkv_row_reader *r, struct mkv_update *ret_entry);
+
+#endif
