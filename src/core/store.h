@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The port to the disk: what the core needs of a store.  Bodies: src/store.
+ *
+ * A log of rows by position (one live row per path) with the tree in memory as its index, and a
+ * small table of meta rows (own counters, streams, checkpoints).  All of it changes in one
+ * transaction: the first write opens it, mkv_store_commit() puts it on disk and returns only when
+ * it is there, mkv_store_abort() undoes it, tree included.
+ *
+ * Reads see what has been written in the open transaction.  One thread.
+ */
+#ifndef MKV_CORE_STORE_H
+#define MKV_CORE_STORE_H
+
+#include "base/buf.h"
+#include "base/bytes.h"
+#include "base/error.h"
+#include "core/tree.h"
+#include "wire/frame.h"
+#include "wire/update.h"
+
+#define MKV_BOOTS_MAX                                                                              \
+    64U /* older boots are forgotten: places in them cannot be honoured any more */
+
+struct mkv_store;
+
+/* The index; read it, never change it. */
+const struct mkv_tree *mkv_store_tree(const struct mkv_store *store);
+
+/* Made at random when the store was; never changes. */
+const uint8_t *mkv_store_id(const struct mkv_store *store);         /* 16 bytes */
+const uint8_t *mkv_store_digest_key(const struct mkv_store *store); /* 16 bytes */
+
+/*
+ * Writes the row of an update that has a tock: it becomes the path's entry, whatever was there
+ * (the core has decided).  @head is the update's.  NO_MEMORY, TOO_LARGE, IO, DISK_FULL, MAP_FULL:
+ * the transaction is then broken and can only be aborted.
+ */
+int mkv_store_put(struct mkv_store *store,
+                  struct mkv_bytes key,
+                  const struct mkv_head *head,
+                  const struct mkv_update *update) MKV_MUST_CHECK;
+
+/*
+ * Reads the row at @position, as found in the tree or by mkv_store_scan().  Everything returned is
+ * borrowed from the store and valid until its next write, commit, abort or read.  NOT_FOUND,
+ * CORRUPT (the checksum is wrong), IO.
+ */
+int mkv_store_row(struct mkv_store *store,
+                  uint64_t position,
+                  struct mkv_bytes *ret_key,
+                  struct mkv_update *ret_update) MKV_MUST_CHECK;
+
+/* The position of the first *live* row behind @position; 0 if there is none. */
+int mkv_store_scan(struct mkv_store *store,
+                   uint64_t position,
+                   uint64_t *ret_position) MKV_MUST_CHECK;
+
+/* Where the log stands now: the nonce of this boot and the last position written. */
+struct mkv_place mkv_store_place(const struct mkv_store *store);
+
+/* Whether everything written since @place can still be told by a scan from its position. */
+bool mkv_store_place_valid(const struct mkv_store *store, struct mkv_place place);
+
+/*
+ * Meta rows: keys of 1..200 bytes, values up to 64 KiB.  Get appends to @value: NOT_FOUND,
+ * TOO_LARGE, NO_MEMORY, CORRUPT, IO.  An empty @value is a row like any other.  Next finds the first key greater than @key that begins
+ * with @prefix (borrowed, valid as for mkv_store_row()): NOT_FOUND at the end.
+ */
+int mkv_store_meta_get(struct mkv_store *store,
+                       struct mkv_bytes key,
+                       struct mkv_buf *value) MKV_MUST_CHECK;
+int mkv_store_meta_put(struct mkv_store *store,
+                       struct mkv_bytes key,
+                       struct mkv_bytes value) MKV_MUST_CHECK;
+int mkv_store_meta_delete(struct mkv_store *store, struct mkv_bytes key) MKV_MUST_CHECK;
+int mkv_store_meta_next(struct mkv_store *store,
+                        struct mkv_bytes prefix,
+                        struct mkv_bytes key,
+                        struct mkv_bytes *ret_key) MKV_MUST_CHECK;
+
+/* Whether a transaction is open. */
+bool mkv_store_dirty(const struct mkv_store *store);
+
+/*
+ * Puts the open transaction on disk (fdatasync included).  On error it has been aborted, and
+ * nothing of it is visible any more: IO, DISK_FULL, MAP_FULL, NO_MEMORY.  Nothing open: 0.
+ */
+int mkv_store_commit(struct mkv_store *store) MKV_MUST_CHECK;
+void mkv_store_abort(struct mkv_store *store);
+
+/*
+ * Deletes a bounded batch of dead rows if there are enough of them (a third of all), in a
+ * transaction of its own; call it when there is time.  Nothing may be open.  *ret_more: call again.
+ */
+int mkv_store_tidy(struct mkv_store *store, bool *ret_more) MKV_MUST_CHECK;
+
+#endif
