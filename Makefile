@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# The one door.  Each target installs the Debian packages that it lacks, see tools/setup.
+#
+#   make            build into build/
+#   make run        build and start a server; ARGS="--name x" is passed on to it
+#   make test       every test, in a plain build and in one with address and undefined-behaviour
+#                   sanitizers; ONLY="wire/cbor base/buf" restricts it to the tests named
+#   make install    install below PREFIX (/usr/local), staged into DESTDIR if given
+#   make fuzz       run each fuzz target for SECONDS (60)
+#   make coverage   branch coverage by room
+#   make lint       clang's warnings, clang-tidy, cppcheck, the format
+#   make format     format the C sources in place
+#   make fresh      prove `make run` and `make test` on a Debian 12 with git and make only
+#   make clean      remove all build folders but the cache of `make fresh`
+
+PREFIX  ?= /usr/local
+DESTDIR ?=
+ARGS    ?=
+ONLY    ?=
+SECONDS ?= 60
+SETUP   ?= tools/setup
+
+MAKEFLAGS += --no-print-directory
+SOURCES = find src include tests tools -name '*.[ch]' 2>/dev/null
+
+.PHONY: build run test install fuzz coverage lint format fresh clean
+
+build:
+	@$(SETUP) build
+	@tools/configure build
+	@tools/quietly ninja -C build
+
+run: build
+	@exec build/src/daemon/moat-kvd $(ARGS)
+
+test:
+	@$(SETUP) build test
+	@tests/run $(addprefix --only ,$(ONLY)) build build-san
+
+install:
+	@$(SETUP) build
+	@tools/configure build -Dprefix='$(PREFIX)'
+	@tools/quietly ninja -C build
+	@DESTDIR='$(DESTDIR)' meson install -C build --no-rebuild --quiet
+
+fuzz:
+	@$(SETUP) build test fuzz
+	@tests/fuzz/run $(SECONDS)
+
+coverage:
+	@$(SETUP) build test coverage
+	@tests/run build-cov
+	@tools/coverage build-cov
+
+lint:
+	@$(SETUP) build test lint
+	@tools/lint
+
+format:
+	@$(SETUP) lint
+	@$(SOURCES) | xargs -r clang-format-14 -i
+
+fresh:
+	@tools/fresh
+
+clean:
+	@rm -rf build build-san build-cov build-fuzz build-clang
