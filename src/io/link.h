@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Stream links over unix sockets and TCP, and the listeners that accept them.
+ *
+ * A link carries whole frames (docs/protocol.md, section 7) and understands none of them:
+ *
+ *     bytes received -> mkv_frame_cut() -> events->frame(map)
+ *     mkv_link_send(bytes of encoded frames) -> queue -> socket
+ *
+ *     connecting --opened--> open --closed(error)--> dead, to be freed by its owner
+ *                              |
+ *                              +-- mkv_link_close(): what is queued still goes out, then closed(0)
+ *
+ * `closed` is called exactly once, unless mkv_link_free() comes first; after it only
+ * mkv_link_free() may be called (and the other functions do nothing).
+ */
+#ifndef MKV_IO_LINK_H
+#define MKV_IO_LINK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "io/address.h"
+#include "io/loop.h"
+#include "io/why.h"
+
+#define MKV_LINK_QUEUE_MAX  (8U * 1024U * 1024U) /* default of queue_max */
+#define MKV_LINK_CONNECT_MS 10000                /* default of connect_ms */
+#define MKV_LINK_CLOSE_MS   2000  /* a closing link whose peer does not read is cut after this */
+#define MKV_LINKS_MAX       1000U /* default of links_max */
+#define MKV_LINK_PEER_MAX   64U
+
+struct mkv_link;
+struct mkv_listener;
+
+/* Who is at the other end. */
+struct mkv_peer {
+    bool is_unix;  /* then the three ids below are those the peer connected with */
+    bool is_local; /* unix socket or loopback address */
+    uid_t uid;
+    gid_t gid;
+    pid_t pid;
+    char text[MKV_LINK_PEER_MAX]; /* "uid 1000 pid 4711", "192.0.2.7:51324", "[::1]:51324" */
+};
+
+/*
+ * The owner's ears.  @map is borrowed: valid during the call.  All may be NULL but frame and
+ * closed.
+ */
+struct mkv_link_events {
+    /* The link is connected; only for links of mkv_link_connect(). */
+    void (*opened)(void *context, struct mkv_link *link);
+
+    void (*frame)(void *context, struct mkv_link *link, struct mkv_bytes map);
+
+    /*
+     * The peer sends what cannot be cut into frames (MALFORMED, TOO_LARGE).  Nothing more will be
+     * read.  The owner may send a last frame and must call mkv_link_close() or mkv_link_free().
+     * Without this function the link closes with that error.
+     */
+    void (*unreadable)(void *context, struct mkv_link *link, int error);
+
+    /* See mkv_link_want_drained(). */
+    void (*drained)(void *context, struct mkv_link *link);
+
+    /*
+     * 0: after mkv_link_close(), all was sent.  CLOSED: the peer closed.  NO_CONNECTION: never
+     * reached it.  TIMEOUT: not in time.  QUEUE_FULL: it does not read.  IO, NO_MEMORY.
+     */
+    void (*closed)(void *context, struct mkv_link *link, int error, const struct mkv_why *why);
+};
+
+struct mkv_link_options {
+    size_t queue_max;   /* bytes waiting to be sent, beyond which the link is cut; 0: the default */
+    int64_t connect_ms; /* name look-up and connecting together; 0: the default */
+};
+
+/*
+ * Begins to connect to @address (UNIX or TCP); all its addresses are tried in turn.  @events and
+ * @options (NULL: defaults) are copied.  NO_MEMORY; everything else is told by `closed`.
+ */
+int mkv_link_connect(struct mkv_loop *loop,
+                     const struct mkv_address *address,
+                     const struct mkv_link_options *options,
+                     const struct mkv_link_events *events,
+                     void *context,
+                     struct mkv_link **ret_link) MKV_MUST_CHECK;
+
+/* Gives an accepted link its owner.  To be called from mkv_listener_fn, or soon after it. */
+void mkv_link_own(struct mkv_link *link, const struct mkv_link_events *events, void *context);
+
+/*
+ * Queues encoded frames, lengths included.  QUEUE_FULL: the queue would pass its maximum; the link
+ * is then cut and `closed` follows.  NO_MEMORY: likewise.  NO_CONNECTION: not open (yet, or any
+ * more); nothing happens.
+ */
+int mkv_link_send(struct mkv_link *link, struct mkv_bytes frames) MKV_MUST_CHECK;
+
+/* Bytes queued and not yet taken by the kernel. */
+size_t mkv_link_queued(const struct mkv_link *link);
+
+/* `drained` is called once, as soon as at most @low bytes are queued; from the loop, even if so. */
+void mkv_link_want_drained(struct mkv_link *link, size_t low);
+
+/*
+ * Stops delivering frames, and reading once a small buffer is full; the peer then feels it.
+ * A paused link notices that its peer is gone only when it sends or resumes.
+ */
+void mkv_link_pause(struct mkv_link *link);
+void mkv_link_resume(struct mkv_link *link);
+
+/* Stops reading, sends what is queued (for MKV_LINK_CLOSE_MS at most), then `closed` is called. */
+void mkv_link_close(struct mkv_link *link);
+
+/* Cuts the link at once if it is not closed, and frees it; nothing is called any more. */
+void mkv_link_free(struct mkv_link *link);
+
+/* Valid as long as the link. */
+const struct mkv_peer *mkv_link_peer(const struct mkv_link *link);
+
+/*
+ * A new link, which is now the callee's: it calls mkv_link_own() on it, or mkv_link_free().
+ * Nothing is read before it has an owner.
+ */
+typedef void mkv_listener_fn(void *context, struct mkv_link *link);
+
+struct mkv_listener_options {
+    mkv_listener_fn *accepted;
+    void *context;
+    struct mkv_link_options link;
+    uint32_t links_max;       /* more at a time are refused; 0: the default */
+    mode_t mode;              /* of a unix socket; 0: 0600 */
+    struct mkv_bytes refusal; /* an encoded frame to tell them; copied; may be empty */
+};
+
+/*
+ * Listens on @address (UNIX; TCP with a literal address or "localhost").  Port 0 takes any free
+ * one.  A stale unix socket is replaced; one that somebody listens on is not: LOCKED.  BAD_ARGUMENT
+ * if the address cannot be listened on, IO, NO_MEMORY; the text is in @why (may be NULL).  When
+ * descriptors run out, accepting pauses and goes on by itself.
+ */
+int mkv_listener_new(struct mkv_loop *loop,
+                     const struct mkv_address *address,
+                     const struct mkv_listener_options *options,
+                     struct mkv_why *why,
+                     struct mkv_listener **ret_listener) MKV_MUST_CHECK;
+
+/* Stops listening and removes its unix socket; accepted links live on.  NULL is fine. */
+void mkv_listener_free(struct mkv_listener *listener);
+
+/* The address with the real port in it; valid as long as the listener. */
+const struct mkv_address *mkv_listener_address(const struct mkv_listener *listener);
+
+uint32_t mkv_listener_n_links(const struct mkv_listener *listener);
+
+#endif
