@@ -3,8 +3,8 @@
  * Link frames (docs/protocol.md, section 7).
  *
  * On a stream each is 4 bytes length, big-endian, and one CBOR map.  Decoding borrows from the
- * input.  Rows (of `data` and `children`) are not unpacked by the frame decoder: they stay one raw
- * item, which mkv_row_reader walks and mkv_row_writer builds.
+ * input.  The rows of `data` and `children` are checked but not unpacked: they stay one raw item,
+ * which wire/row.h and wire/child.h walk and build.
  */
 #ifndef MKV_WIRE_FRAME_H
 #define MKV_WIRE_FRAME_H
@@ -12,6 +12,7 @@
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/error.h"
+#include "wire/row.h"
 #include "wire/svc.h"
 #include "wire/update.h"
 
@@ -47,8 +48,11 @@ enum mkv_frame_kind {
 #define MKV_TOKEN_MAX      64U
 #define MKV_TEXT_MAX       1024U /* bytes of any text for people in a frame; longer: TOO_LARGE */
 
+#define MKV_CREDIT_DEFAULT 4U /* pages that may be sent if `read` and `list` do not say */
+
 #define MKV_READ_TOMBSTONES 1U
 #define MKV_READ_KEYS_ONLY  2U
+#define MKV_READ_FLAGS      3U /* all of them; others: BAD_NUMBER */
 
 #define MKV_STORE_ID_LEN 16U
 #define MKV_DIGEST_LEN   16U
@@ -75,8 +79,7 @@ struct mkv_frame_hello {
 struct mkv_frame_auth {
     struct mkv_bytes mechanism;
     bool resume;
-    struct mkv_bytes resume_name;
-    uint64_t resume_seq;
+    struct mkv_birth session; /* to be resumed; only with @resume, like the token */
     struct mkv_bytes token;
 };
 
@@ -137,7 +140,7 @@ struct mkv_frame_read {
     uint32_t flags;
     bool has_since;
     struct mkv_place since;
-    uint32_t credit;
+    uint32_t credit; /* 0 is sent as the default */
 };
 
 struct mkv_frame_path {    /* list, check */
@@ -188,7 +191,11 @@ struct mkv_frame {
  */
 int mkv_frame_decode(struct mkv_bytes in, struct mkv_frame *ret_frame) MKV_MUST_CHECK;
 
-/* Appends length and map.  TOO_LARGE beyond MKV_FRAME_MAX, NO_MEMORY; @out is then unchanged. */
+/*
+ * Appends length and map.  TOO_LARGE (the frame, or a text or list in it), NO_MEMORY.  A frame
+ * that mkv_frame_decode() would refuse is not written: BAD_NUMBER, BAD_NAME, BAD_UTF8, MALFORMED.
+ * After an error @out is unchanged.
+ */
 int mkv_frame_encode(const struct mkv_frame *frame, struct mkv_buf *out) MKV_MUST_CHECK;
 
 /*
@@ -200,40 +207,5 @@ int mkv_frame_encode(const struct mkv_frame *frame, struct mkv_buf *out) MKV_MUS
 int mkv_frame_cut(struct mkv_bytes stream,
                   struct mkv_bytes *ret_map,
                   size_t *ret_used) MKV_MUST_CHECK;
-
-/* Builds the rows of a `data` frame: shortens paths against the row before. */
-struct mkv_row_writer {
-    struct mkv_buf rows;     /* owned: the rows so far, without the array's head */
-    struct mkv_buf previous; /* owned: the key of the last row, or of the stream's start */
-    uint32_t n;
-};
-
-/* @start is the key of the path that was asked for.  NO_MEMORY. */
-int mkv_row_writer_init(struct mkv_row_writer *w, struct mkv_bytes start) MKV_MUST_CHECK;
-void mkv_row_writer_deinit(struct mkv_row_writer *w);
-/* With @keys_only the value of a live row is written as null.  TOO_LARGE, NO_MEMORY: unchanged. */
-int mkv_row_writer_add(struct mkv_row_writer *w,
-                       struct mkv_bytes key,
-                       const struct mkv_update *entry,
-                       bool keys_only) MKV_MUST_CHECK;
-/* Appends the array of all rows to @out and starts the next page; the path goes on. */
-int mkv_row_writer_take(struct mkv_row_writer *w, struct mkv_buf *out) MKV_MUST_CHECK;
-
-/* Walks them.  One reader serves a whole stream: the path goes on from page to page. */
-struct mkv_row_reader {
-    struct mkv_cbor_reader cbor;
-    struct mkv_buf key; /* owned: the key of the present row */
-    uint64_t left;      /* rows of this page not yet read */
-};
-
-int mkv_row_reader_init(struct mkv_row_reader *r, struct mkv_bytes start) MKV_MUST_CHECK;
-void mkv_row_reader_deinit(struct mkv_row_reader *r);
-/* Starts with the rows of the next page, which must live as long as they are read. */
-int mkv_row_reader_page(struct mkv_row_reader *r, struct mkv_bytes rows) MKV_MUST_CHECK;
-/*
- * Reads the next row: true, its key in r->key and its content.  False at the end of the page and
- * on an error, which is then in r->cbor.error.
- */
-bool mkv_row_reader_next(struct mkv_row_reader *r, struct mkv_update *ret_entry);
 
 #endif

@@ -28,8 +28,15 @@ int mkv_update_decode(struct mkv_bytes in, struct mkv_update *ret_update) MKV_MU
 /* Appends the message: keys 0, 1, 2 in this order.  TOO_LARGE, NO_MEMORY. */
 int mkv_update_encode(const struct mkv_update *update, struct mkv_buf *out) MKV_MUST_CHECK;
 
-/* The *entry* of link frames: [tock, ticks] or [tock, ticks, value].  Sets has_tock. */
+/*
+ * The *entry* of link frames: [tock, ticks] or [tock, ticks, value].  Sets has_tock; what is
+ * written needs it, too.  A list of another length is MALFORMED.
+ */
 void mkv_entry_read(struct mkv_cbor_reader *r, struct mkv_update *ret_entry);
 void mkv_entry_write(struct mkv_cbor_writer *w, const struct mkv_update *entry);
+
+/* The same without the list's head, for lists that hold more (wire/row.h). */
+void mkv_entry_read_parts(struct mkv_cbor_reader *r, bool present, struct mkv_update *ret_entry);
+void mkv_entry_write_parts(struct mkv_cbor_writer *w, const struct mkv_update *entry);
 
 #endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "wire/update.h"
+
+#include "wire/header.h"
+
+enum {
+    KEY_TOCK = 0,
+    KEY_VALUE = 1,
+    KEY_TICKS = 2,
+};
+
+#define TOCK_BOUND ((uint64_t)MKV_INTEGER_MAX + 1)
+
+int mkv_update_decode(struct mkv_bytes in, struct mkv_update *ret_update)
+{
+    struct mkv_update update = {0};
+    struct mkv_header h;
+    uint64_t key;
+
+    if (in.len > MKV_UPDATE_MAX) {
+        return MKV_E_TOO_LARGE;
+    }
+    mkv_header_init(&h, in);
+    while (mkv_header_next(&h, &key)) {
+        if (key == KEY_TOCK) {
+            update.tock = mkv_cbor_read_uint_below(&h.cbor, TOCK_BOUND);
+        } else if (key == KEY_VALUE) {
+            update.value = mkv_cbor_read_raw(&h.cbor);
+        } else if (key == KEY_TICKS) {
+            mkv_ticks_read(&h.cbor, &update.ticks);
+        } else {
+            mkv_cbor_skip(&h.cbor);
+        }
+    }
+    update.has_tock = mkv_header_has(&h, KEY_TOCK);
+    update.present = mkv_header_has(&h, KEY_VALUE);
+
+    int error = mkv_header_finish(&h);
+
+    if (error != 0) {
+        return error;
+    }
+    if (!mkv_header_has(&h, KEY_TICKS)) {
+        return MKV_E_MALFORMED;
+    }
+    *ret_update = update;
+    return 0;
+}
+
+static void write_update(struct mkv_cbor_writer *w, const struct mkv_update *update)
+{
+    mkv_cbor_write_map(w, 1U + update->has_tock + update->present);
+    if (update->has_tock) {
+        mkv_cbor_write_uint(w, KEY_TOCK);
+        mkv_cbor_write_uint(w, update->tock);
+    }
+    if (update->present) {
+        mkv_cbor_write_uint(w, KEY_VALUE);
+        mkv_cbor_write_raw(w, update->value);
+    }
+    mkv_cbor_write_uint(w, KEY_TICKS);
+    mkv_ticks_write(w, &update->ticks);
+}
+
+int mkv_update_encode(const struct mkv_update *update, struct mkv_buf *out)
+{
+    struct mkv_cbor_writer w;
+    size_t start = out->len;
+
+    mkv_cbor_writer_init(&w, out);
+    write_update(&w, update);
+    if (w.error == 0 && out->len - start > MKV_UPDATE_MAX) {
+        w.error = MKV_E_TOO_LARGE;
+    }
+    if (w.error != 0) {
+        mkv_buf_truncate(out, start);
+    }
+    return w.error;
+}
+
+void mkv_entry_read_parts(struct mkv_cbor_reader *r, bool present, struct mkv_update *ret_entry)
+{
+    struct mkv_update entry = {.has_tock = true, .present = present};
+
+    entry.tock = mkv_cbor_read_uint_below(r, TOCK_BOUND);
+    mkv_ticks_read(r, &entry.ticks);
+    if (present) {
+        entry.value = mkv_cbor_read_raw(r);
+    }
+    if (r->error == 0) {
+        *ret_entry = entry;
+    }
+}
+
+void mkv_entry_read(struct mkv_cbor_reader *r, struct mkv_update *ret_entry)
+{
+    uint64_t n = mkv_cbor_read_array(r, UINT64_MAX);
+
+    if (n != 2 && n != 3) {
+        mkv_cbor_fail(r, MKV_E_MALFORMED);
+    }
+    mkv_entry_read_parts(r, n == 3, ret_entry);
+}
+
+void mkv_entry_write_parts(struct mkv_cbor_writer *w, const struct mkv_update *entry)
+{
+    mkv_cbor_write_uint(w, entry->tock);
+    mkv_ticks_write(w, &entry->ticks);
+    if (entry->present) {
+        mkv_cbor_write_raw(w, entry->value);
+    }
+}
+
+void mkv_entry_write(struct mkv_cbor_writer *w, const struct mkv_update *entry)
+{
+    mkv_cbor_write_array(w, 2U + entry->present);
+    mkv_entry_write_parts(w, entry);
+}
