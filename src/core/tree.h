@@ -48,7 +48,8 @@ bool mkv_tree_find(const struct mkv_tree *tree,
                    struct mkv_bytes key,
                    struct mkv_tree_entry *ret_entry);
 
-/* Adds or replaces.  Copies what it needs.  NO_MEMORY: unchanged. */
+/* Adds or replaces.  Copies what it needs, and may be given bytes borrowed from the tree itself.
+ * NO_MEMORY: unchanged. */
 int mkv_tree_put(struct mkv_tree *tree,
                  struct mkv_bytes key,
                  const struct mkv_head *head,
@@ -56,6 +57,28 @@ int mkv_tree_put(struct mkv_tree *tree,
 
 /* Removes it, if it is there.  Cannot fail. */
 void mkv_tree_remove(struct mkv_tree *tree, struct mkv_bytes key);
+
+/*
+ * A put that can be taken back, for whoever needs transactions: as mkv_tree_put(), but the node it
+ * replaced is kept.  Every change ends in exactly one of mkv_tree_undo(), which needs all later
+ * changes to be undone before it, and mkv_tree_settle(), in any order.  Both cannot fail.
+ */
+struct mkv_tree_change {
+    struct mkv_tree_node *placed;   /* in the tree */
+    struct mkv_tree_node *replaced; /* owned; NULL: the key was new */
+};
+
+/* NO_MEMORY: the tree is unchanged and *ret_change not written. */
+int mkv_tree_change(struct mkv_tree *tree,
+                    struct mkv_bytes key,
+                    const struct mkv_head *head,
+                    uint64_t position,
+                    struct mkv_tree_change *ret_change) MKV_MUST_CHECK;
+void mkv_tree_undo(struct mkv_tree *tree, struct mkv_tree_change change);
+void mkv_tree_settle(struct mkv_tree_change change);
+
+/* The position of the entry that was replaced; there must be one. */
+uint64_t mkv_tree_replaced_position(struct mkv_tree_change change);
 
 /* The first entry whose key is @key or greater; false if there is none. */
 bool mkv_tree_at(const struct mkv_tree *tree,

@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An AVL tree.  It was preferred to a treap because its depth needs no secret and no luck: at most
+ * 1.44 log2(n), whatever keys a peer chooses.
+ *
+ * There are no parent pointers; whoever changes the tree remembers the links it came by.  A node
+ * holds the sums over its search subtree but not its own share of them, which is what remains
+ * after subtracting its children's: that saves 24 bytes a node.
+ */
+#include "core/tree.h"
+
+#include <stddef.h>
+
+#include "base/assert.h"
+#include "base/mem.h"
+
+/* Deeper than 1.44 log2(2^32) + 2, and no tree grows beyond 2^32 - 1 entries. */
+#define DEPTH_MAX 48U
+
+_Static_assert(MKV_PATH_KEY_MAX <= UINT16_MAX, "key_len must hold any key's length");
+_Static_assert(MKV_NAME_MAX <= UINT8_MAX, "name_len must hold any name's length");
+
+/* What a search touches stands last, next to the key: fewer cache lines a step. */
+struct mkv_tree_node {
+    struct mkv_digest digest; /* sums over this search subtree */
+    uint32_t n_entries;
+    uint32_t n_live;
+    uint64_t tock;
+    uint64_t seq;
+    uint64_t counter;
+    uint64_t vhash;
+    uint64_t position;
+    struct mkv_tree_node *child[2]; /* owned; the lesser keys in child[0] */
+    uint16_t key_len;
+    uint8_t name_len;
+    uint8_t height; /* 1 for a leaf */
+    bool present;
+    uint8_t bytes[]; /* the key, then the name */
+};
+
+/* The links from the root down to, and without, the one that a search ended at. */
+struct trail {
+    struct mkv_tree_node **link[DEPTH_MAX];
+    unsigned n;
+};
+
+static struct mkv_bytes key_of(const struct mkv_tree_node *node)
+{
+    return mkv_bytes(node->bytes, node->key_len);
+}
+
+static struct mkv_head head_of(const struct mkv_tree_node *node)
+{
+    return (struct mkv_head){
+        .tock = node->tock,
+        .seq = node->seq,
+        .counter = node->counter,
+        .vhash = node->vhash,
+        .name = mkv_bytes(node->bytes + node->key_len, node->name_len),
+        .present = node->present,
+    };
+}
+
+static struct mkv_tree_entry entry_of(const struct mkv_tree_node *node)
+{
+    return (struct mkv_tree_entry){
+        .key = key_of(node),
+        .head = head_of(node),
+        .position = node->position,
+    };
+}
+
+static struct mkv_summary plus(struct mkv_summary a, struct mkv_summary b)
+{
+    a.n_entries += b.n_entries;
+    a.n_live += b.n_live;
+    mkv_digest_add(&a.digest, b.digest);
+    return a;
+}
+
+/* Wraps around where @b is the greater, as a difference that is to be added may. */
+static struct mkv_summary minus(struct mkv_summary a, struct mkv_summary b)
+{
+    a.n_entries -= b.n_entries;
+    a.n_live -= b.n_live;
+    mkv_digest_subtract(&a.digest, b.digest);
+    return a;
+}
+
+static struct mkv_summary sums_of(const struct mkv_tree_node *node)
+{
+    if (node == NULL) {
+        return (struct mkv_summary){0};
+    }
+    return (struct mkv_summary){
+        .n_entries = node->n_entries,
+        .n_live = node->n_live,
+        .digest = node->digest,
+    };
+}
+
+static void set_sums(struct mkv_tree_node *node, struct mkv_summary sums)
+{
+    node->n_entries = (uint32_t)sums.n_entries;
+    node->n_live = (uint32_t)sums.n_live;
+    node->digest = sums.digest;
+}
+
+/* The share of the node's own entry in its sums. */
+static struct mkv_summary share_of(const struct mkv_tree_node *node)
+{
+    return minus(minus(sums_of(node), sums_of(node->child[0])), sums_of(node->child[1]));
+}
+
+static int height_of(const struct mkv_tree_node *node)
+{
+    return node == NULL ? 0 : node->height;
+}
+
+static void set_height(struct mkv_tree_node *node)
+{
+    int left = height_of(node->child[0]);
+    int right = height_of(node->child[1]);
+
+    node->height = (uint8_t)(1 + (left > right ? left : right));
+}
+
+/*
+ * Lifts the child opposite to @side; the node at *@link goes down to @side of it:
+ *
+ *         down                up
+ *        /    \             /    \
+ *      ..      up    ->   down    ..       (side 0)
+ *             /  \        /  \
+ *         moved   ..    ..   moved
+ */
+static void rotate(struct mkv_tree_node **link, unsigned side)
+{
+    struct mkv_tree_node *down = *link;
+    struct mkv_tree_node *up = down->child[!side];
+    struct mkv_tree_node *moved = up->child[side];
+    struct mkv_summary all = sums_of(down);
+
+    set_sums(down, plus(minus(all, sums_of(up)), sums_of(moved)));
+    set_sums(up, all);
+    down->child[!side] = moved;
+    up->child[side] = down;
+    set_height(down);
+    set_height(up);
+    *link = up;
+}
+
+/* Mends a node whose subtrees are balanced and differ in height by 2 at most. */
+static void balance(struct mkv_tree_node **link)
+{
+    struct mkv_tree_node *node = *link;
+    int lean = height_of(node->child[1]) - height_of(node->child[0]);
+
+    if (-1 <= lean && lean <= 1) {
+        set_height(node);
+        return;
+    }
+
+    unsigned heavy = lean > 0;
+    struct mkv_tree_node *child = node->child[heavy];
+
+    if (height_of(child->child[!heavy]) > height_of(child->child[heavy])) {
+        rotate(&node->child[heavy], heavy);
+    }
+    rotate(link, !heavy);
+}
+
+/* The link to the node with this key, or the empty one where it would hang. */
+static struct mkv_tree_node **descend(struct mkv_tree *tree,
+                                      struct mkv_bytes key,
+                                      struct trail *ret_trail)
+{
+    struct mkv_tree_node **link = &tree->root;
+
+    ret_trail->n = 0;
+    while (*link != NULL) {
+        int order = mkv_bytes_compare(key, key_of(*link));
+
+        if (order == 0) {
+            break;
+        }
+        MKV_ASSERT(ret_trail->n < DEPTH_MAX);
+        ret_trail->link[ret_trail->n++] = link;
+        link = &(*link)->child[order > 0];
+    }
+    return link;
+}
+
+static void add_along(const struct trail *trail, unsigned from, struct mkv_summary difference)
+{
+    for (unsigned i = from; i < trail->n; i++) {
+        struct mkv_tree_node *node = *trail->link[i];
+
+        set_sums(node, plus(sums_of(node), difference));
+    }
+}
+
+static void balance_along(const struct trail *trail)
+{
+    for (unsigned i = trail->n; i > 0; i--) {
+        balance(trail->link[i - 1]);
+    }
+}
+
+/* A leaf whose sums are its own share. */
+static struct mkv_tree_node *node_new(const struct mkv_tree *tree,
+                                      struct mkv_bytes key,
+                                      const struct mkv_head *head,
+                                      uint64_t position)
+{
+    size_t size = offsetof(struct mkv_tree_node, bytes) + key.len + head->name.len;
+    struct mkv_tree_node *node =
+        mkv_mem_alloc(size > sizeof(struct mkv_tree_node) ? size : sizeof(struct mkv_tree_node));
+
+    if (node == NULL) {
+        return NULL;
+    }
+    node->tock = head->tock;
+    node->seq = head->seq;
+    node->counter = head->counter;
+    node->vhash = head->vhash;
+    node->position = position;
+    node->key_len = (uint16_t)key.len;
+    node->name_len = (uint8_t)head->name.len;
+    node->height = 1;
+    node->present = head->present;
+    if (key.len > 0) {
+        memcpy(node->bytes, key.at, key.len);
+    }
+    if (head->name.len > 0) {
+        memcpy(node->bytes + key.len, head->name.at, head->name.len);
+    }
+    node->n_entries = 1;
+    node->n_live = head->present;
+    node->digest = mkv_entry_digest(tree->digest_key, key, head);
+    return node;
+}
+
+/* Puts @node, whose own share is @share, into the place of the node of the same key at *@link. */
+static void exchange(struct mkv_tree_node **link,
+                     const struct trail *trail,
+                     struct mkv_tree_node *node,
+                     struct mkv_summary share)
+{
+    struct mkv_tree_node *old = *link;
+    struct mkv_summary difference = minus(share, share_of(old));
+
+    set_sums(node, plus(sums_of(old), difference));
+    node->child[0] = old->child[0];
+    node->child[1] = old->child[1];
+    node->height = old->height;
+    *link = node;
+    add_along(trail, 0, difference);
+}
+
+/* Cuts a node loose, so that its sums are its own share again. */
+static void isolate(struct mkv_tree_node *node, struct mkv_summary share)
+{
+    set_sums(node, share);
+    node->child[0] = NULL;
+    node->child[1] = NULL;
+    node->height = 1;
+}
+
+void mkv_tree_init(struct mkv_tree *tree, const uint8_t digest_key[MKV_DIGEST_KEY_LEN])
+{
+    *tree = (struct mkv_tree){0};
+    memcpy(tree->digest_key, digest_key, MKV_DIGEST_KEY_LEN);
+}
+
+void mkv_tree_deinit(struct mkv_tree *tree)
+{
+    struct mkv_tree_node *node = tree->root;
+
+    while (node != NULL) {
+        struct mkv_tree_node *left = node->child[0];
+
+        if (left != NULL) { /* hang the node under its left child: no stack is needed */
+            node->child[0] = left->child[1];
+            left->child[1] = node;
+            node = left;
+        } else {
+            struct mkv_tree_node *right = node->child[1];
+
+            mkv_mem_free(node);
+            node = right;
+        }
+    }
+    tree->root = NULL;
+}
+
+bool mkv_tree_find(const struct mkv_tree *tree,
+                   struct mkv_bytes key,
+                   struct mkv_tree_entry *ret_entry)
+{
+    const struct mkv_tree_node *node = tree->root;
+
+    while (node != NULL) {
+        int order = mkv_bytes_compare(key, key_of(node));
+
+        if (order == 0) {
+            *ret_entry = entry_of(node);
+            return true;
+        }
+        node = node->child[order > 0];
+    }
+    return false;
+}
+
+int mkv_tree_change(struct mkv_tree *tree,
+                    struct mkv_bytes key,
+                    const struct mkv_head *head,
+                    uint64_t position,
+                    struct mkv_tree_change *ret_change)
+{
+    struct mkv_tree_node *node = node_new(tree, key, head, position);
+
+    if (node == NULL) {
+        return MKV_E_NO_MEMORY;
+    }
+
+    struct trail trail;
+    struct mkv_tree_node **link = descend(tree, key, &trail);
+    struct mkv_tree_node *old = *link;
+
+    if (old != NULL) {
+        struct mkv_summary old_share = share_of(old);
+
+        exchange(link, &trail, node, sums_of(node));
+        isolate(old, old_share);
+    } else if (tree->root != NULL && tree->root->n_entries == UINT32_MAX) {
+        mkv_mem_free(node);
+        return MKV_E_NO_MEMORY;
+    } else {
+        *link = node;
+        add_along(&trail, 0, sums_of(node));
+        balance_along(&trail);
+    }
+    *ret_change = (struct mkv_tree_change){.placed = node, .replaced = old};
+    return 0;
+}
+
+void mkv_tree_undo(struct mkv_tree *tree, struct mkv_tree_change change)
+{
+    if (change.replaced == NULL) {
+        mkv_tree_remove(tree, key_of(change.placed));
+        return;
+    }
+
+    struct trail trail;
+    struct mkv_tree_node **link = descend(tree, key_of(change.placed), &trail);
+
+    MKV_ASSERT(*link == change.placed);
+    exchange(link, &trail, change.replaced, sums_of(change.replaced));
+    mkv_mem_free(change.placed);
+}
+
+void mkv_tree_settle(struct mkv_tree_change change)
+{
+    mkv_mem_free(change.replaced);
+}
+
+uint64_t mkv_tree_replaced_position(struct mkv_tree_change change)
+{
+    return change.replaced->position;
+}
+
+int mkv_tree_put(struct mkv_tree *tree,
+                 struct mkv_bytes key,
+                 const struct mkv_head *head,
+                 uint64_t position)
+{
+    struct mkv_tree_change change;
+    int error = mkv_tree_change(tree, key, head, position, &change);
+
+    if (error == 0) {
+        mkv_tree_settle(change);
+    }
+    return error;
+}
+
+/* Puts the least node right of @node, which has both children, into its place. */
+static void replace_by_successor(struct mkv_tree_node **link, struct trail *trail)
+{
+    struct mkv_tree_node *node = *link;
+    unsigned at = trail->n;
+
+    trail->link[trail->n++] = link;
+    struct mkv_tree_node **next_link = &node->child[1];
+
+    while ((*next_link)->child[0] != NULL) {
+        trail->link[trail->n++] = next_link;
+        next_link = &(*next_link)->child[0];
+    }
+
+    struct mkv_tree_node *next = *next_link;
+    struct mkv_summary rest = minus(sums_of(node), share_of(node));
+
+    add_along(trail, at + 1, minus((struct mkv_summary){0}, share_of(next)));
+    *next_link = next->child[1];
+    next->child[0] = node->child[0];
+    next->child[1] = node->child[1];
+    set_sums(next, rest);
+    *link = next;
+    if (trail->n > at + 1) { /* this link was a part of the node that goes */
+        trail->link[at + 1] = &next->child[1];
+    }
+}
+
+void mkv_tree_remove(struct mkv_tree *tree, struct mkv_bytes key)
+{
+    struct trail trail;
+    struct mkv_tree_node **link = descend(tree, key, &trail);
+    struct mkv_tree_node *node = *link;
+
+    if (node == NULL) {
+        return;
+    }
+    add_along(&trail, 0, minus((struct mkv_summary){0}, share_of(node)));
+    if (node->child[0] != NULL && node->child[1] != NULL) {
+        replace_by_successor(link, &trail);
+    } else {
+        *link = node->child[node->child[0] == NULL];
+    }
+    balance_along(&trail);
+    mkv_mem_free(node);
+}
+
+/* Where a range of keys starts. */
+enum bound {
+    BOUND_AT,     /* at the key */
+    BOUND_NEXT,   /* right behind it */
+    BOUND_BEHIND, /* behind everything that begins with it */
+};
+
+static bool precedes(const struct mkv_tree_node *node, struct mkv_bytes key, enum bound bound)
+{
+    struct mkv_bytes own = key_of(node);
+
+    switch (bound) {
+    case BOUND_AT:
+        return mkv_bytes_compare(own, key) < 0;
+    case BOUND_NEXT:
+        return mkv_bytes_compare(own, key) <= 0;
+    case BOUND_BEHIND:
+        break;
+    }
+    if (own.len > key.len) {
+        own.len = key.len;
+    }
+    return mkv_bytes_compare(own, key) <= 0;
+}
+
+static bool first_from(const struct mkv_tree *tree,
+                       struct mkv_bytes key,
+                       enum bound bound,
+                       struct mkv_tree_entry *ret_entry)
+{
+    const struct mkv_tree_node *node = tree->root;
+    const struct mkv_tree_node *first = NULL;
+
+    while (node != NULL) {
+        bool before = precedes(node, key, bound);
+
+        if (!before) {
+            first = node;
+        }
+        node = node->child[before];
+    }
+    if (first == NULL) {
+        return false;
+    }
+    *ret_entry = entry_of(first);
+    return true;
+}
+
+bool mkv_tree_at(const struct mkv_tree *tree,
+                 struct mkv_bytes key,
+                 struct mkv_tree_entry *ret_entry)
+{
+    return first_from(tree, key, BOUND_AT, ret_entry);
+}
+
+bool mkv_tree_next(const struct mkv_tree *tree,
+                   struct mkv_bytes key,
+                   struct mkv_tree_entry *ret_entry)
+{
+    return first_from(tree, key, BOUND_NEXT, ret_entry);
+}
+
+bool mkv_tree_behind(const struct mkv_tree *tree,
+                     struct mkv_bytes key,
+                     struct mkv_tree_entry *ret_entry)
+{
+    return first_from(tree, key, BOUND_BEHIND, ret_entry);
+}
+
+/* The sums over all that precedes the bound. */
+static struct mkv_summary sums_before(const struct mkv_tree *tree,
+                                      struct mkv_bytes key,
+                                      enum bound bound)
+{
+    const struct mkv_tree_node *node = tree->root;
+    struct mkv_summary sums = {0};
+
+    while (node != NULL) {
+        bool before = precedes(node, key, bound);
+
+        if (before) {
+            sums = plus(sums, minus(sums_of(node), sums_of(node->child[1])));
+        }
+        node = node->child[before];
+    }
+    return sums;
+}
+
+struct mkv_summary mkv_tree_summary(const struct mkv_tree *tree, struct mkv_bytes key)
+{
+    if (key.len == 0) {
+        return sums_of(tree->root);
+    }
+    return minus(sums_before(tree, key, BOUND_BEHIND), sums_before(tree, key, BOUND_AT));
+}
+
+static void check_node(const struct mkv_tree *tree, const struct mkv_tree_node *node)
+{
+    const struct mkv_tree_node *left = node->child[0];
+    const struct mkv_tree_node *right = node->child[1];
+    int lean = height_of(right) - height_of(left);
+    struct mkv_head head = head_of(node);
+    struct mkv_digest digest = mkv_entry_digest(tree->digest_key, key_of(node), &head);
+    struct mkv_summary share = share_of(node);
+
+    MKV_ASSERT(-1 <= lean);
+    MKV_ASSERT(lean <= 1);
+    MKV_ASSERT(node->height == 1 + (lean > 0 ? height_of(right) : height_of(left)));
+    MKV_ASSERT(share.n_entries == 1);
+    MKV_ASSERT(share.n_live == (node->present ? 1 : 0));
+    MKV_ASSERT(share.digest.high == digest.high);
+    MKV_ASSERT(share.digest.low == digest.low);
+    if (left != NULL) {
+        MKV_ASSERT(mkv_bytes_compare(key_of(left), key_of(node)) < 0);
+    }
+    if (right != NULL) {
+        MKV_ASSERT(mkv_bytes_compare(key_of(right), key_of(node)) > 0);
+    }
+}
+
+void mkv_tree_check(const struct mkv_tree *tree)
+{
+    const struct mkv_tree_node *above[DEPTH_MAX];
+    const struct mkv_tree_node *node = tree->root;
+    const struct mkv_tree_node *previous = NULL;
+    uint64_t n = 0;
+    unsigned depth = 0;
+
+    while (node != NULL || depth > 0) {
+        while (node != NULL) {
+            MKV_ASSERT(depth < DEPTH_MAX);
+            above[depth++] = node;
+            node = node->child[0];
+        }
+        node = above[--depth];
+        check_node(tree, node);
+        if (previous != NULL) {
+            MKV_ASSERT(mkv_bytes_compare(key_of(previous), key_of(node)) < 0);
+        }
+        previous = node;
+        n++;
+        node = node->child[1];
+    }
+    MKV_ASSERT(n == sums_of(tree->root).n_entries);
+}

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The index against a naive model: a sorted array that is searched and summed from end to end.
+ */
+#include "core/tree.h"
+#include "lib/check.h"
+#include "lib/mem_fault.h"
+#include "lib/prng.h"
+
+#define MODEL_MAX 4096U
+#define KEY_MAX   24U
+
+struct item {
+    uint8_t key[KEY_MAX];
+    size_t key_len;
+    char name[MKV_NAME_MAX];
+    size_t name_len;
+    struct mkv_head head; /* its name is set when it is used */
+    uint64_t position;
+};
+
+struct model {
+    struct item at[MODEL_MAX];
+    unsigned n;
+};
+
+static const uint8_t digest_key[MKV_DIGEST_KEY_LEN] = "0123456789abcde";
+static struct model model;
+
+static struct mkv_bytes item_key(const struct item *item)
+{
+    return mkv_bytes(item->key, item->key_len);
+}
+
+static struct mkv_head item_head(const struct item *item)
+{
+    struct mkv_head head = item->head;
+
+    head.name = mkv_bytes(item->name, item->name_len);
+    return head;
+}
+
+/* Few letters and lengths, so that keys repeat and are prefixes of each other. */
+static struct item random_item(struct prng *prng, unsigned letters, unsigned len_max)
+{
+    struct item item = {0};
+
+    item.key_len = prng_below(prng, len_max + 1);
+    for (size_t i = 0; i < item.key_len; i++) {
+        item.key[i] = (uint8_t)(prng_below(prng, letters) * (255 / letters));
+    }
+    item.name_len = 1 + prng_below(prng, prng_below(prng, 8) == 0 ? MKV_NAME_MAX : 4);
+    memset(item.name, 'a' + (int)prng_below(prng, 26), item.name_len);
+    item.head = (struct mkv_head){
+        .tock = prng_any_width(prng) >> 1,
+        .seq = prng_any_width(prng) >> 1,
+        .counter = prng_any_width(prng) >> 1,
+        .vhash = prng_next(prng),
+        .present = prng_below(prng, 4) > 0,
+    };
+    item.position = prng_any_width(prng);
+    return item;
+}
+
+/* The first item whose key is not less than @key. */
+static unsigned model_at(struct mkv_bytes key)
+{
+    unsigned i = 0;
+
+    while (i < model.n && mkv_bytes_compare(item_key(&model.at[i]), key) < 0) {
+        i++;
+    }
+    return i;
+}
+
+static bool model_has(unsigned i, struct mkv_bytes key)
+{
+    return i < model.n && mkv_bytes_equal(item_key(&model.at[i]), key);
+}
+
+static void model_put(const struct item *item)
+{
+    unsigned i = model_at(item_key(item));
+
+    if (!model_has(i, item_key(item))) {
+        assert_true(model.n < MODEL_MAX);
+        memmove(&model.at[i + 1], &model.at[i], (model.n - i) * sizeof(*item));
+        model.n++;
+    }
+    model.at[i] = *item;
+}
+
+static void model_remove(struct mkv_bytes key)
+{
+    unsigned i = model_at(key);
+
+    if (model_has(i, key)) {
+        model.n--;
+        memmove(&model.at[i], &model.at[i + 1], (model.n - i) * sizeof(struct item));
+    }
+}
+
+static void assert_entry(bool found, const struct mkv_tree_entry *entry, unsigned i)
+{
+    assert_int_equal(found, i < model.n);
+    if (!found) {
+        return;
+    }
+
+    struct mkv_head head = item_head(&model.at[i]);
+
+    assert_true(mkv_bytes_equal(entry->key, item_key(&model.at[i])));
+    assert_int_equal(mkv_head_compare(&entry->head, &head), 0);
+    assert_int_equal(entry->position, model.at[i].position);
+}
+
+static void assert_queries(const struct mkv_tree *tree, struct mkv_bytes key)
+{
+    struct mkv_tree_entry entry;
+    unsigned at = model_at(key);
+    unsigned behind = at;
+
+    while (behind < model.n && mkv_bytes_starts_with(item_key(&model.at[behind]), key)) {
+        behind++;
+    }
+    if (model_has(at, key)) {
+        assert_entry(mkv_tree_find(tree, key, &entry), &entry, at);
+    } else {
+        assert_false(mkv_tree_find(tree, key, &entry));
+    }
+    assert_entry(mkv_tree_at(tree, key, &entry), &entry, at);
+    assert_entry(mkv_tree_next(tree, key, &entry), &entry, at + model_has(at, key));
+    assert_entry(mkv_tree_behind(tree, key, &entry), &entry, behind);
+
+    struct mkv_summary sums = {0};
+
+    for (unsigned i = at; i < behind; i++) {
+        struct mkv_head head = item_head(&model.at[i]);
+
+        sums.n_entries++;
+        sums.n_live += head.present;
+        mkv_digest_add(&sums.digest, mkv_entry_digest(digest_key, item_key(&model.at[i]), &head));
+    }
+
+    struct mkv_summary got = mkv_tree_summary(tree, key);
+
+    assert_int_equal(got.n_entries, sums.n_entries);
+    assert_int_equal(got.n_live, sums.n_live);
+    assert_int_equal(got.digest.high, sums.digest.high);
+    assert_int_equal(got.digest.low, sums.digest.low);
+}
+
+static void assert_same(const struct mkv_tree *tree)
+{
+    struct mkv_tree_entry entry;
+    bool found = mkv_tree_at(tree, (struct mkv_bytes){0}, &entry);
+
+    for (unsigned i = 0; i < model.n; i++) {
+        assert_entry(found, &entry, i);
+        found = mkv_tree_next(tree, entry.key, &entry);
+    }
+    assert_false(found);
+}
+
+static int put(struct mkv_tree *tree, const struct item *item)
+{
+    struct mkv_head head = item_head(item);
+
+    return mkv_tree_put(tree, item_key(item), &head, item->position);
+}
+
+static void run(uint64_t seed, unsigned letters, unsigned len_max, unsigned n_ops)
+{
+    struct prng prng = {.state = seed};
+    struct mkv_tree tree;
+    uint64_t growth = 1 + prng_below(&prng, 8); /* of 10: puts rather than removals */
+
+    print_message("# seed %llu\n", (unsigned long long)seed);
+    model.n = 0;
+    mkv_tree_init(&tree, digest_key);
+    for (unsigned i = 0; i < n_ops; i++) {
+        struct item item = random_item(&prng, letters, len_max);
+
+        if (prng_below(&prng, 10) < growth) {
+            assert_int_equal(put(&tree, &item), 0);
+            model_put(&item);
+        } else {
+            mkv_tree_remove(&tree, item_key(&item));
+            model_remove(item_key(&item));
+        }
+        if (model.n < 64 || i % 64 == 0) {
+            mkv_tree_check(&tree);
+        }
+        item = random_item(&prng, letters, len_max);
+        assert_queries(&tree, item_key(&item));
+    }
+    assert_same(&tree);
+    assert_queries(&tree, (struct mkv_bytes){0});
+    mkv_tree_deinit(&tree);
+    assert_int_equal(mem_fault_live(), 0);
+}
+
+static void test_small(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        run(seed, 2, 4, 600);
+    }
+}
+
+static void test_large(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1000; seed < 1006; seed++) {
+        run(seed, 3, 10, 4000);
+    }
+}
+
+/* Sorted input is the worst case of a tree without balance. */
+static void test_sorted(void **state)
+{
+    (void)state;
+    for (unsigned order = 0; order < 2; order++) {
+        struct mkv_tree tree;
+
+        model.n = 0;
+        mkv_tree_init(&tree, digest_key);
+        for (unsigned i = 0; i < 3000; i++) {
+            unsigned number = order == 0 ? i : 3000 - i;
+            struct item item = {.key = {(uint8_t)(number >> 8), (uint8_t)number},
+                                .key_len = 2,
+                                .name = "s",
+                                .name_len = 1,
+                                .position = i};
+
+            assert_int_equal(put(&tree, &item), 0);
+            model_put(&item);
+        }
+        mkv_tree_check(&tree);
+        assert_same(&tree);
+        mkv_tree_deinit(&tree);
+    }
+}
+
+static void test_empty(void **state)
+{
+    struct mkv_tree tree;
+    struct mkv_tree_entry entry;
+
+    (void)state;
+    model.n = 0;
+    mkv_tree_init(&tree, digest_key);
+    assert_queries(&tree, (struct mkv_bytes){0});
+    assert_queries(&tree, mkv_bytes_of("a"));
+    assert_false(mkv_tree_find(&tree, (struct mkv_bytes){0}, &entry));
+    mkv_tree_remove(&tree, mkv_bytes_of("a"));
+    mkv_tree_check(&tree);
+    mkv_tree_deinit(&tree);
+    mkv_tree_deinit(&tree);
+}
+
+/* Changes in batches, each of which is settled, or undone from its end. */
+static void test_undo(void **state)
+{
+    struct mkv_tree_change changes[40];
+
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct prng prng = {.state = seed};
+        struct mkv_tree tree;
+
+        print_message("# seed %llu\n", (unsigned long long)seed);
+        model.n = 0;
+        mkv_tree_init(&tree, digest_key);
+        for (unsigned batch = 0; batch < 60; batch++) {
+            unsigned n = (unsigned)prng_below(&prng, 40);
+            bool keep = prng_below(&prng, 3) > 0;
+
+            for (unsigned i = 0; i < n; i++) {
+                struct item item = random_item(&prng, 2, 5);
+                struct mkv_head head = item_head(&item);
+
+                assert_int_equal(
+                    mkv_tree_change(&tree, item_key(&item), &head, item.position, &changes[i]), 0);
+                if (keep) {
+                    model_put(&item);
+                }
+            }
+            for (unsigned i = n; i > 0; i--) {
+                if (keep) {
+                    mkv_tree_settle(changes[i - 1]);
+                } else {
+                    mkv_tree_undo(&tree, changes[i - 1]);
+                }
+            }
+            mkv_tree_check(&tree);
+            assert_same(&tree);
+        }
+        mkv_tree_deinit(&tree);
+        assert_int_equal(mem_fault_live(), 0);
+    }
+}
+
+static void test_borrowed_from_itself(void **state)
+{
+    struct item item = {.key = {1, 2}, .key_len = 2, .name = "abc", .name_len = 3};
+    struct mkv_tree tree;
+    struct mkv_tree_entry entry;
+
+    (void)state;
+    model.n = 0;
+    mkv_tree_init(&tree, digest_key);
+    assert_int_equal(put(&tree, &item), 0);
+    assert_true(mkv_tree_find(&tree, item_key(&item), &entry));
+    entry.head.tock = 7;
+    assert_int_equal(mkv_tree_put(&tree, entry.key, &entry.head, 9), 0);
+    item.head.tock = 7;
+    item.position = 9;
+    model_put(&item);
+    assert_queries(&tree, item_key(&item));
+    assert_true(mkv_tree_find(&tree, item_key(&item), &entry));
+    mkv_tree_remove(&tree, entry.key);
+    model.n = 0;
+    assert_queries(&tree, item_key(&item));
+    mkv_tree_deinit(&tree);
+}
+
+static void test_no_memory(void **state)
+{
+    struct prng prng = {.state = 5};
+    struct mkv_tree tree;
+
+    (void)state;
+    model.n = 0;
+    mkv_tree_init(&tree, digest_key);
+    for (unsigned i = 0; i < 500; i++) {
+        struct item item = random_item(&prng, 2, 6);
+        bool fails = i % 3 == 0;
+
+        mem_fault_at(fails ? 1 : 0);
+        assert_int_equal(put(&tree, &item), fails ? MKV_E_NO_MEMORY : 0);
+        mem_fault_at(0);
+        if (!fails) {
+            model_put(&item);
+        }
+        mkv_tree_check(&tree);
+        assert_same(&tree);
+    }
+    mkv_tree_deinit(&tree);
+    assert_int_equal(mem_fault_live(), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_empty),     cmocka_unit_test(test_small),
+        cmocka_unit_test(test_large),     cmocka_unit_test(test_sorted),
+        cmocka_unit_test(test_undo),      cmocka_unit_test(test_borrowed_from_itself),
+        cmocka_unit_test(test_no_memory),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
