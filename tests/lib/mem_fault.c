@@ -1,44 +1,44 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "lib/mem_fault.h"
+#include "mem_fault.h"
 
 #include <stdlib.h>
 
 #include "base/mem.h"
 
-static uint64_t countdown; /* 0: no fault is set, or it has been hit */
-static bool hit;
-static uint64_t n_live;
+static unsigned calls_left;
+static bool struck;
+static size_t live;
 
-void mem_fault_at(uint64_t n)
+void mem_fault_at(unsigned n)
 {
-    countdown = n;
-    hit = false;
+    calls_left = n;
+    struck = false;
 }
 
-bool mem_fault_hit(void)
+bool mem_fault_struck(void)
 {
-    return hit;
+    return struck;
 }
 
-uint64_t mem_fault_live(void)
+size_t mem_fault_live(void)
 {
-    return n_live;
+    return live;
 }
 
 static bool fails_now(void)
 {
-    if (countdown > 0 && --countdown == 0) {
-        hit = true;
-        return true;
+    if (calls_left == 0 || --calls_left > 0) {
+        return false;
     }
-    return false;
+    struck = true;
+    return true;
 }
 
 void *mkv_mem_alloc(size_t size)
 {
     void *at = fails_now() ? NULL : calloc(1, size);
 
-    n_live += at != NULL;
+    live += at != NULL;
     return at;
 }
 
@@ -46,12 +46,12 @@ void *mkv_mem_resize(void *at, size_t size)
 {
     void *moved = fails_now() ? NULL : realloc(at, size);
 
-    n_live += at == NULL && moved != NULL;
+    live += at == NULL && moved != NULL;
     return moved;
 }
 
 void mkv_mem_free(void *at)
 {
-    n_live -= at != NULL;
+    live -= at != NULL;
     free(at);
 }

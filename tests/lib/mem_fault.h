@@ -1,22 +1,31 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A heap that fails on demand.  A test program that lists mem_fault.c among its sources gets this
- * body of base/mem.h instead of the real one.  Usage: repeat a scenario with mem_fault_at(1),
- * mem_fault_at(2) ... until mem_fault_hit() stays false.
+ * The heap of base/mem.h, made to fail on demand.  A scenario is run with the 1st, the 2nd, ...
+ * allocation failing, until it gets through without needing the next:
+ *
+ *     for (unsigned n = 1;; n++) {
+ *         mem_fault_at(n);
+ *         run();
+ *         if (!mem_fault_struck()) {
+ *             break;
+ *         }
+ *     }
+ *
+ * A test program that lists this source gets it in place of src/base/mem.c.
  */
 #ifndef MKV_TESTS_LIB_MEM_FAULT_H
 #define MKV_TESTS_LIB_MEM_FAULT_H
 
 #include <stdbool.h>
-#include <stdint.h>
+#include <stddef.h>
 
-/* The @n-th allocation from now on fails (1: the next); those after it succeed.  0: none fails. */
-void mem_fault_at(uint64_t n);
+/* The @n-th allocation or resize from now fails, and only that one; 0: none does. */
+void mem_fault_at(unsigned n);
 
-/* Whether the allocation that was to fail has been asked for. */
-bool mem_fault_hit(void);
+/* Whether it has failed. */
+bool mem_fault_struck(void);
 
-/* Blocks allocated and not yet freed. */
-uint64_t mem_fault_live(void);
+/* Blocks that are allocated and not yet freed. */
+size_t mem_fault_live(void);
 
 #endif
