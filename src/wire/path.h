@@ -19,24 +19,8 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "wire/cbor.h"
-
-enum mkv_element_kind {
-    MKV_ELEMENT_NULL,
-    MKV_ELEMENT_FALSE,
-    MKV_ELEMENT_TRUE,
-    MKV_ELEMENT_NINT, /* number: the negative integer, -2^63 .. -1, as two's complement */
-    MKV_ELEMENT_UINT, /* number: 0 .. 2^64-1 */
-    MKV_ELEMENT_FLOAT,
-    MKV_ELEMENT_TEXT,
-    MKV_ELEMENT_BYTES,
-};
-
-struct mkv_element {
-    enum mkv_element_kind kind;
-    uint64_t number;
-    double real;           /* finite */
-    struct mkv_bytes text; /* TEXT and BYTES, without escapes */
-};
+#include "wire/element.h"
+#include "wire/float.h"
 
 /*
  * Each of the following three *appends* the key to @key, whose maximum is the caller's affair.
@@ -78,21 +62,5 @@ unsigned mkv_path_shared(struct mkv_bytes a, struct mkv_bytes b);
 int mkv_element_decode(struct mkv_bytes encoding,
                        struct mkv_buf *scratch,
                        struct mkv_element *ret_element) MKV_MUST_CHECK;
-
-/*
- * Writes or reads one element as a CBOR item.  BAD_ELEMENT for a kind that is none, BAD_NUMBER for
- * an integer out of range, NaN or infinity; text is borrowed.
- */
-void mkv_element_to_cbor(const struct mkv_element *element, struct mkv_cbor_writer *w);
-void mkv_element_from_cbor(struct mkv_cbor_reader *r, struct mkv_element *ret_element);
-
-/*
- * The shortest decimal that reads back as @real, in the spelling of Python's repr ("1.0", "1e+100",
- * "1.5e-07"), appended; independent of the locale.  @real is finite.
- */
-int mkv_float_to_text(double real, struct mkv_buf *text) MKV_MUST_CHECK;
-
-/* The inverse for any decimal with a '.' or an 'e'; BAD_NUMBER if it is none, or not finite. */
-int mkv_float_from_text(struct mkv_bytes text, double *ret_real) MKV_MUST_CHECK;
 
 #endif
