@@ -26,8 +26,10 @@ SOURCES = find src include tests tools -name '*.[ch]' 2>/dev/null
 
 .PHONY: build run test install fuzz coverage lint format fresh clean
 
+# A first build leaves the tests out, as it does without their packages; `make test` adds them.
 build:
 	@$(SETUP) build
+	@[ -f build/build.ninja ] || tools/configure build -Dtests=disabled
 	@tools/configure build
 	@tools/quietly ninja -C build
 
@@ -38,8 +40,7 @@ test:
 	@$(SETUP) build test
 	@tests/run $(addprefix --only ,$(ONLY)) build build-san
 
-install:
-	@$(SETUP) build
+install: build
 	@tools/configure build -Dprefix='$(PREFIX)'
 	@tools/quietly ninja -C build
 	@DESTDIR='$(DESTDIR)' meson install -C build --no-rebuild --quiet
