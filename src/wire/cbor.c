@@ -2,32 +2,9 @@
 #include "wire/cbor.h"
 
 #include "base/limits.h"
-
-/* A head (RFC 8949, section 3): three bits of major type, five of information, then 0 to 8 bytes. */
-enum major {
-    MAJOR_UINT,
-    MAJOR_NINT,
-    MAJOR_BYTES,
-    MAJOR_TEXT,
-    MAJOR_ARRAY,
-    MAJOR_MAP,
-    MAJOR_TAG,
-    MAJOR_SIMPLE, /* and floats, and the break */
-};
-
-#define INFO_1_BYTE     24U /* 25, 26, 27: two, four, eight bytes follow */
-#define INFO_8_BYTES    27U
-#define INFO_INDEFINITE 31U
-
-#define SIMPLE_FALSE     20U
-#define SIMPLE_TRUE      21U
-#define SIMPLE_NULL      22U
-#define SIMPLE_UNDEFINED 23U
-#define SIMPLE_FLOAT16   25U
-#define SIMPLE_FLOAT32   26U
-#define SIMPLE_FLOAT64   27U
-
-#define HEAD_MAX 9U
+#include "wire/cbor_head.h"
+#include "wire/float.h"
+#include "wire/ieee.h"
 
 struct head {
     enum mkv_cbor_kind kind;
@@ -124,89 +101,16 @@ static bool head_is_shortest(const struct head *head)
     }
 }
 
-/* The three widths of IEEE 754 that CBOR knows. */
-struct float_format {
-    unsigned exponent_bits;
-    unsigned fraction_bits;
-};
-
-static const struct float_format float16 = {5, 10};
-static const struct float_format float32 = {8, 23};
-
-#define FRACTION64_BITS 52
-#define EXPONENT64_MASK 0x7ffU
-#define BIAS64          1023
-
-/*
- * The same number as the bits of a double.  Done on bits and not by the processor, so that every
- * machine keeps the payload of a NaN.
- */
-static uint64_t widen_float(uint64_t bits, struct float_format format)
-{
-    uint64_t fraction_mask = (UINT64_C(1) << format.fraction_bits) - 1;
-    uint64_t exponent_mask = (UINT64_C(1) << format.exponent_bits) - 1;
-    uint64_t sign = bits >> (format.fraction_bits + format.exponent_bits);
-    uint64_t exponent = bits >> format.fraction_bits & exponent_mask;
-    uint64_t fraction = bits & fraction_mask;
-    uint64_t rebias = BIAS64 - (exponent_mask >> 1);
-
-    if (exponent == exponent_mask) {
-        exponent = EXPONENT64_MASK;
-    } else if (exponent > 0) {
-        exponent += rebias;
-    } else if (fraction > 0) { /* subnormal: a double has room for its leading one */
-        exponent = rebias + 1;
-        while (fraction <= fraction_mask) {
-            fraction <<= 1;
-            exponent--;
-        }
-        fraction &= fraction_mask;
-    }
-    return sign << 63 | exponent << FRACTION64_BITS |
-           fraction << (FRACTION64_BITS - format.fraction_bits);
-}
-
-/*
- * The nearest thing to the double @bits in @format, by cutting off: the same number only if
- * widen_float() gives @bits again.
- */
-static uint64_t narrow_float(uint64_t bits, struct float_format format)
-{
-    uint64_t exponent_mask = (UINT64_C(1) << format.exponent_bits) - 1;
-    uint64_t sign = bits >> 63;
-    uint64_t exponent = bits >> FRACTION64_BITS & EXPONENT64_MASK;
-    uint64_t fraction = bits & ((UINT64_C(1) << FRACTION64_BITS) - 1);
-    uint64_t rebias = BIAS64 - (exponent_mask >> 1);
-    unsigned cut = FRACTION64_BITS - format.fraction_bits;
-
-    if (exponent == EXPONENT64_MASK) {
-        exponent = exponent_mask;
-    } else if (exponent > rebias) {
-        exponent = (exponent - rebias) & exponent_mask;
-    } else if (exponent + format.fraction_bits > rebias) { /* becomes subnormal */
-        fraction |= UINT64_C(1) << FRACTION64_BITS;
-        cut += (unsigned)(rebias + 1 - exponent);
-        exponent = 0;
-    } else {
-        exponent = 0;
-        fraction = 0;
-    }
-    return sign << (format.exponent_bits + format.fraction_bits) |
-           exponent << format.fraction_bits | fraction >> cut;
-}
-
 static double float_of_head(const struct head *head)
 {
     uint64_t bits = head->number;
-    double real;
 
     if (head->info == SIMPLE_FLOAT16) {
-        bits = widen_float(bits, float16);
+        bits = mkv_ieee_widen(bits, mkv_ieee16);
     } else if (head->info == SIMPLE_FLOAT32) {
-        bits = widen_float(bits, float32);
+        bits = mkv_ieee_widen(bits, mkv_ieee32);
     }
-    memcpy(&real, &bits, sizeof(real));
-    return real;
+    return mkv_float_of_bits(bits);
 }
 
 void mkv_cbor_reader_init(struct mkv_cbor_reader *r, struct mkv_bytes in)
@@ -619,164 +523,4 @@ int mkv_cbor_check(struct mkv_bytes in)
     mkv_cbor_reader_init(&r, in);
     mkv_cbor_skip(&r);
     return mkv_cbor_finish(&r);
-}
-
-void mkv_cbor_writer_init(struct mkv_cbor_writer *w, struct mkv_buf *out)
-{
-    *w = (struct mkv_cbor_writer){.out = out};
-}
-
-/* Appends a head and what follows it: both or neither, so that a full buffer ends in whole items. */
-static void write_head_bytes(struct mkv_cbor_writer *w,
-                             struct mkv_bytes head,
-                             struct mkv_bytes body)
-{
-    if (w->error == 0) {
-        w->error = mkv_buf_reserve(w->out, head.len + body.len);
-    }
-    if (w->error == 0) {
-        w->error = mkv_buf_append(w->out, head);
-    }
-    if (w->error == 0) {
-        w->error = mkv_buf_append(w->out, body);
-    }
-}
-
-/* A head whose number takes up exactly @n_bytes (1, 2, 4 or 8) behind the first byte. */
-static size_t put_wide_head(uint8_t *at, enum major major, uint64_t number, unsigned n_bytes)
-{
-    unsigned info = INFO_1_BYTE;
-
-    for (unsigned n = n_bytes; n > 1; n /= 2) {
-        info++;
-    }
-    at[0] = (uint8_t)((unsigned)major << 5 | info);
-    for (unsigned i = 0; i < n_bytes; i++) {
-        at[1 + i] = (uint8_t)(number >> (8 * (n_bytes - 1 - i)));
-    }
-    return 1 + n_bytes;
-}
-
-static size_t put_head(uint8_t *at, enum major major, uint64_t number)
-{
-    if (number < INFO_1_BYTE) {
-        at[0] = (uint8_t)((unsigned)major << 5 | (unsigned)number);
-        return 1;
-    }
-    if (number <= UINT8_MAX) {
-        return put_wide_head(at, major, number, 1);
-    }
-    if (number <= UINT16_MAX) {
-        return put_wide_head(at, major, number, 2);
-    }
-    return put_wide_head(at, major, number, number <= UINT32_MAX ? 4 : 8);
-}
-
-static void write_item(struct mkv_cbor_writer *w,
-                       enum major major,
-                       uint64_t number,
-                       struct mkv_bytes body)
-{
-    uint8_t head[HEAD_MAX];
-    size_t len = put_head(head, major, number);
-
-    write_head_bytes(w, mkv_bytes(head, len), body);
-}
-
-static void write_head(struct mkv_cbor_writer *w, enum major major, uint64_t number)
-{
-    write_item(w, major, number, mkv_bytes(NULL, 0));
-}
-
-void mkv_cbor_write_uint(struct mkv_cbor_writer *w, uint64_t number)
-{
-    write_head(w, MAJOR_UINT, number);
-}
-
-void mkv_cbor_write_nint(struct mkv_cbor_writer *w, uint64_t n)
-{
-    write_head(w, MAJOR_NINT, n);
-}
-
-void mkv_cbor_write_int(struct mkv_cbor_writer *w, int64_t number)
-{
-    if (number < 0) {
-        mkv_cbor_write_nint(w, (uint64_t)(-1 - number));
-    } else {
-        mkv_cbor_write_uint(w, (uint64_t)number);
-    }
-}
-
-void mkv_cbor_write_bytes(struct mkv_cbor_writer *w, struct mkv_bytes bytes)
-{
-    write_item(w, MAJOR_BYTES, bytes.len, bytes);
-}
-
-void mkv_cbor_write_text(struct mkv_cbor_writer *w, struct mkv_bytes text)
-{
-    write_item(w, MAJOR_TEXT, text.len, text);
-}
-
-void mkv_cbor_write_array(struct mkv_cbor_writer *w, uint64_t n)
-{
-    write_head(w, MAJOR_ARRAY, n);
-}
-
-void mkv_cbor_write_map(struct mkv_cbor_writer *w, uint64_t n_pairs)
-{
-    write_head(w, MAJOR_MAP, n_pairs);
-}
-
-void mkv_cbor_write_tag(struct mkv_cbor_writer *w, uint64_t tag)
-{
-    write_head(w, MAJOR_TAG, tag);
-}
-
-void mkv_cbor_write_bool(struct mkv_cbor_writer *w, bool yes)
-{
-    write_head(w, MAJOR_SIMPLE, yes ? SIMPLE_TRUE : SIMPLE_FALSE);
-}
-
-void mkv_cbor_write_null(struct mkv_cbor_writer *w)
-{
-    write_head(w, MAJOR_SIMPLE, SIMPLE_NULL);
-}
-
-static void write_float_bits(struct mkv_cbor_writer *w, uint64_t bits, unsigned n_bytes)
-{
-    uint8_t head[HEAD_MAX];
-    size_t len = put_wide_head(head, MAJOR_SIMPLE, bits, n_bytes);
-
-    write_head_bytes(w, mkv_bytes(head, len), mkv_bytes(NULL, 0));
-}
-
-void mkv_cbor_write_float(struct mkv_cbor_writer *w, double real)
-{
-    uint64_t bits;
-
-    memcpy(&bits, &real, sizeof(bits));
-    write_float_bits(w, bits, 8);
-}
-
-void mkv_cbor_write_float_short(struct mkv_cbor_writer *w, double real)
-{
-    uint64_t bits;
-
-    memcpy(&bits, &real, sizeof(bits));
-
-    uint64_t half = narrow_float(bits, float16);
-    uint64_t single = narrow_float(bits, float32);
-
-    if (widen_float(half, float16) == bits) {
-        write_float_bits(w, half, 2);
-    } else if (widen_float(single, float32) == bits) {
-        write_float_bits(w, single, 4);
-    } else {
-        write_float_bits(w, bits, 8);
-    }
-}
-
-void mkv_cbor_write_raw(struct mkv_cbor_writer *w, struct mkv_bytes item)
-{
-    write_head_bytes(w, mkv_bytes(NULL, 0), item);
 }
