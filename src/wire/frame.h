@@ -28,6 +28,7 @@ enum mkv_frame_kind {
     MKV_FRAME_CONFLICT = 12,
     MKV_FRAME_REPEAT = 13,
     MKV_FRAME_VOID = 14,
+    MKV_FRAME_STATE = 15,
     MKV_FRAME_READ = 20,
     MKV_FRAME_LIST = 21,
     MKV_FRAME_CHECK = 22,
@@ -168,6 +169,7 @@ struct mkv_frame {
         struct mkv_frame_auth auth;
         struct mkv_frame_session session;
         struct mkv_frame_error error;
+        struct mkv_frame_error state; /* code 0: the server writes again */
         uint64_t bye_counter; /* bye; 0 if absent */
         struct mkv_frame_ack ack;
         struct mkv_frame_nack nack;

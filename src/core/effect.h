@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The port through which the server core speaks.  Body: src/node/server.c.
+ *
+ * Each call copies (encodes) what it is given at once, and holds it back until the store has
+ * committed; if the commit fails, everything of the batch is dropped.  So nothing that an effect
+ * points to has to outlive the call.  Running out of memory is remembered there and fails the
+ * batch; the core need not look.
+ */
+#ifndef MKV_CORE_EFFECT_H
+#define MKV_CORE_EFFECT_H
+
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "wire/frame.h"
+#include "wire/svc.h"
+#include "wire/update.h"
+
+struct mkv_effects;
+
+enum mkv_log_level {
+    MKV_LOG_ERROR,   /* the server cannot do its job */
+    MKV_LOG_WARNING, /* somebody should look at it */
+    MKV_LOG_INFO,
+    MKV_LOG_DEBUG,
+};
+
+/* Sends @frame over link number @link. */
+void mkv_effect_send(struct mkv_effects *effects, uint64_t link, const struct mkv_frame *frame);
+
+/* Closes the link once everything sent before is out. */
+void mkv_effect_close(struct mkv_effects *effects, uint64_t link);
+
+/* Publishes the update on the topic of @key. */
+void mkv_effect_publish(struct mkv_effects *effects,
+                        struct mkv_bytes key,
+                        const struct mkv_update *update);
+
+/* Publishes on <root>/svc/server. */
+void mkv_effect_reply(struct mkv_effects *effects, const struct mkv_server_reply *reply);
+
+/* A line for the log: no values, no secrets. */
+void mkv_effect_log(struct mkv_effects *effects,
+                    enum mkv_log_level level,
+                    const char *format,
+                    ...) __attribute__((format(printf, 3, 4)));
+
+#endif

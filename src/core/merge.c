@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/merge.h"
+
+#include "base/assert.h"
+
+static enum mkv_conflict conflict_class(const struct mkv_update *a, const struct mkv_update *b)
+{
+    bool cut = a->ticks.n == MKV_TICKS_MAX || b->ticks.n == MKV_TICKS_MAX;
+
+    return cut ? MKV_CONFLICT_POSSIBLE : MKV_CONFLICT_CERTAIN;
+}
+
+/*
+ * Adds a dot behind the update's own: the newest it replaces.  Its stream is not in the list yet,
+ * or with a lower counter only, or the update would cover it.
+ */
+static void add_tick(struct mkv_ticks *ticks, const struct mkv_tick *dot)
+{
+    uint32_t kept = 1;
+
+    MKV_ASSERT(ticks->n >= 1);
+    struct mkv_ticks old = *ticks;
+
+    ticks->at[kept++] = *dot;
+    for (uint32_t i = 1; i < old.n && kept < MKV_TICKS_MAX; i++) {
+        if (!mkv_tick_same_stream(&old.at[i], dot)) {
+            ticks->at[kept++] = old.at[i];
+        }
+    }
+    ticks->n = kept;
+}
+
+/* Of one stream the own dot says it all: an update never lists its own stream twice. */
+static void note_loser(struct mkv_ticks *ticks, const struct mkv_tick *dot)
+{
+    if (!mkv_tick_same_stream(&ticks->at[0], dot)) {
+        add_tick(ticks, dot);
+    }
+}
+
+/* What the order alone says, when there is no conflict to tell. */
+static enum mkv_merge_verdict verdict_of(int order)
+{
+    if (order == 0) {
+        return MKV_MERGE_SAME;
+    }
+    return order > 0 ? MKV_MERGE_WON : MKV_MERGE_LOST;
+}
+
+int mkv_merge_decide(struct mkv_store *store,
+                     struct mkv_bytes key,
+                     const struct mkv_update *update,
+                     struct mkv_merge *ret_merge,
+                     struct mkv_update *ret_other)
+{
+    struct mkv_merge merge = {MKV_MERGE_WON, MKV_CONFLICT_NONE, *update};
+    struct mkv_head head = mkv_head_of(update);
+    struct mkv_tree_entry held;
+    struct mkv_bytes held_key;
+    struct mkv_update other;
+
+    if (!mkv_tree_find(mkv_store_tree(store), key, &held)) {
+        *ret_merge = merge;
+        return 0;
+    }
+
+    int order = mkv_head_compare(&head, &held.head);
+
+    merge.verdict = verdict_of(order);
+    if (order == 0 || (order > 0 && mkv_ticks_cover(&update->ticks, &held.head))) {
+        *ret_merge = merge;
+        return 0;
+    }
+
+    int error = mkv_store_row(store, held.position, &held_key, &other);
+
+    if (error == MKV_E_CORRUPT) { /* its head is known, and decides; what it knew is lost */
+        *ret_merge = merge;
+        return 0;
+    }
+    if (error != 0) {
+        return error;
+    }
+    if (order > 0 || !mkv_ticks_cover(&other.ticks, &head)) {
+        merge.conflict = conflict_class(update, &other);
+        *ret_other = other;
+    }
+    if (order > 0) {
+        note_loser(&merge.update.ticks, &other.ticks.at[0]);
+    }
+    *ret_merge = merge;
+    return 0;
+}

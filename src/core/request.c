@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/request.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "wire/path.h"
+
+/* A page holds PAGE_BYTES, or else a single row of any size. */
+#define PAGE_MAX (MKV_FRAME_MAX - 4096U)
+#define ROW_OVERHEAD 2048U /* path, ticks and heads of one row, at most */
+
+static int read_path(struct mkv_bytes raw, struct mkv_buf *key)
+{
+    struct mkv_cbor_reader r;
+
+    mkv_cbor_reader_init(&r, raw);
+    return mkv_path_from_cbor(&r, key);
+}
+
+static int fill(struct mkv_request *request, struct mkv_store *store, const struct mkv_frame *frame)
+{
+    bool list = frame->kind == MKV_FRAME_LIST;
+    int error = read_path(list ? frame->path.path : frame->read.path, &request->path);
+
+    if (error != 0) {
+        return error;
+    }
+
+    uint32_t depth = mkv_path_depth(mkv_buf_bytes(&request->path));
+
+    request->id = frame->id;
+    request->place = mkv_store_place(store);
+    if (list) {
+        request->kind = MKV_REQUEST_CHILDREN;
+        request->credit = frame->path.credit;
+        request->depth_max = depth + 1;
+    } else {
+        request->kind = frame->read.has_since ? MKV_REQUEST_CHANGES : MKV_REQUEST_TREE;
+        request->credit = frame->read.credit;
+        request->flags = frame->read.flags;
+        request->depth_min = depth + frame->read.depth_min;
+        request->depth_max = depth + frame->read.depth_max;
+        request->position = frame->read.since.position;
+        if (frame->read.has_since && !mkv_store_place_valid(store, frame->read.since)) {
+            return MKV_E_STALE;
+        }
+    }
+    return mkv_row_writer_init(&request->rows, mkv_buf_bytes(&request->path));
+}
+
+int mkv_request_open(struct mkv_store *store,
+                     const struct mkv_frame *frame,
+                     struct mkv_request **ret_request)
+{
+    struct mkv_request *request = mkv_mem_alloc(sizeof(*request));
+
+    if (request == NULL) {
+        return MKV_E_NO_MEMORY;
+    }
+    mkv_buf_init(&request->path, MKV_PATH_KEY_MAX);
+    mkv_buf_init(&request->cursor, MKV_PATH_KEY_MAX);
+
+    int error = fill(request, store, frame);
+
+    if (error != 0) {
+        mkv_request_free(request);
+        return error;
+    }
+    *ret_request = request;
+    return 0;
+}
+
+void mkv_request_free(struct mkv_request *request)
+{
+    if (request == NULL) {
+        return;
+    }
+    mkv_row_writer_deinit(&request->rows);
+    mkv_buf_deinit(&request->cursor);
+    mkv_buf_deinit(&request->path);
+    mkv_mem_free(request);
+}
+
+static int remember(struct mkv_request *request, struct mkv_bytes key)
+{
+    request->started = true;
+    mkv_buf_clear(&request->cursor);
+    return mkv_buf_append(&request->cursor, key);
+}
+
+static bool below(const struct mkv_request *request, struct mkv_bytes key)
+{
+    return mkv_bytes_starts_with(key, mkv_buf_bytes(&request->path));
+}
+
+/*
+ * The next entry in the order of keys that lies within the depth asked for.  What is too deep is
+ * jumped over as a whole.
+ */
+static bool next_in_tree(const struct mkv_request *request,
+                         const struct mkv_tree *tree,
+                         struct mkv_tree_entry *ret_entry)
+{
+    struct mkv_tree_entry entry;
+    bool found = request->started ? mkv_tree_next(tree, mkv_buf_bytes(&request->cursor), &entry)
+                                  : mkv_tree_at(tree, mkv_buf_bytes(&request->path), &entry);
+
+    while (found && below(request, entry.key) && mkv_path_depth(entry.key) > request->depth_max) {
+        found = mkv_tree_behind(tree, mkv_path_head(entry.key, request->depth_max), &entry);
+    }
+    if (!found || !below(request, entry.key)) {
+        return false;
+    }
+    *ret_entry = entry;
+    return true;
+}
+
+/* The next position to look at, and the key there; 0 at the end. */
+static int next_position(struct mkv_request *request,
+                         struct mkv_store *store,
+                         uint64_t *ret_position)
+{
+    struct mkv_tree_entry entry;
+
+    if (request->kind == MKV_REQUEST_CHANGES) {
+        int error = mkv_store_scan(store, request->position, ret_position);
+
+        request->position = *ret_position;
+        return error;
+    }
+    if (!next_in_tree(request, mkv_store_tree(store), &entry)) {
+        *ret_position = 0;
+        return 0;
+    }
+    *ret_position = entry.position;
+    return remember(request, entry.key);
+}
+
+static bool wanted(const struct mkv_request *request,
+                   struct mkv_bytes key,
+                   const struct mkv_update *entry)
+{
+    uint32_t depth = mkv_path_depth(key);
+
+    if (!below(request, key) || depth < request->depth_min || depth > request->depth_max) {
+        return false;
+    }
+    return entry->present || request->kind == MKV_REQUEST_CHANGES ||
+           (request->flags & MKV_READ_TOMBSTONES) != 0;
+}
+
+static void send_page(struct mkv_request *request,
+                      struct mkv_effects *effects,
+                      uint64_t link,
+                      struct mkv_bytes rows)
+{
+    struct mkv_frame frame = {
+        .kind =
+            request->kind == MKV_REQUEST_CHILDREN ? MKV_FRAME_CHILDREN : MKV_FRAME_DATA,
+        .id = request->id,
+        .rows = rows,
+    };
+
+    request->credit--;
+    mkv_effect_send(effects, link, &frame);
+}
+
+static int flush_rows(struct mkv_request *request, struct mkv_effects *effects, uint64_t link)
+{
+    struct mkv_buf page;
+
+    if (request->rows.n == 0) {
+        return 0;
+    }
+    mkv_buf_init(&page, PAGE_MAX);
+    request->n_rows += request->rows.n;
+
+    int error = mkv_row_writer_take(&request->rows, &page);
+
+    if (error == 0) {
+        send_page(request, effects, link, mkv_buf_bytes(&page));
+    }
+    mkv_buf_deinit(&page);
+    return error;
+}
+
+static void send_end(struct mkv_request *request, struct mkv_effects *effects, uint64_t link)
+{
+    struct mkv_frame frame = {
+        .kind = MKV_FRAME_END,
+        .id = request->id,
+        .end = {.n_rows = request->n_rows,
+                .has_place = request->kind != MKV_REQUEST_CHILDREN,
+                .place = request->place},
+    };
+
+    mkv_effect_send(effects, link, &frame);
+}
+
+static bool page_full(const struct mkv_request *request, size_t next_len)
+{
+    const struct mkv_row_writer *rows = &request->rows;
+
+    return rows->n >= MKV_PAGE_ROWS_MAX ||
+           (rows->n > 0 && rows->rows.len + next_len + ROW_OVERHEAD > MKV_PAGE_BYTES);
+}
+
+/* Adds the row at @position to the page, if it is wanted; sends the page first if it is full. */
+static int add_row(struct mkv_request *request,
+                   struct mkv_store *store,
+                   struct mkv_effects *effects,
+                   uint64_t link,
+                   uint64_t position)
+{
+    struct mkv_bytes key;
+    struct mkv_update entry;
+    int error = mkv_store_row(store, position, &key, &entry);
+
+    if (error == MKV_E_CORRUPT) { /* the others can still be read; `check` will tell of this one */
+        mkv_effect_log(effects,
+                       MKV_LOG_ERROR,
+                       "the row at position %llu of the log is damaged; left out of an answer",
+                       (unsigned long long)position);
+        return 0;
+    }
+    if (error != 0 || !wanted(request, key, &entry)) {
+        return error;
+    }
+    if (page_full(request, entry.value.len)) {
+        error = flush_rows(request, effects, link);
+    }
+    if (error != 0) {
+        return error;
+    }
+    return mkv_row_writer_add(
+        &request->rows, key, &entry, (request->flags & MKV_READ_KEYS_ONLY) != 0);
+}
+
+static int turn_rows(struct mkv_request *request,
+                     struct mkv_store *store,
+                     struct mkv_effects *effects,
+                     uint64_t link,
+                     bool *ret_end)
+{
+    uint32_t credit = request->credit;
+
+    *ret_end = false;
+    for (uint32_t i = 0; i < MKV_REQUEST_ROWS_LOOKED_AT && request->credit == credit; i++) {
+        uint64_t position;
+        int error = next_position(request, store, &position);
+
+        if (error != 0) {
+            return error;
+        }
+        if (position == 0) {
+            *ret_end = true;
+            return flush_rows(request, effects, link);
+        }
+        error = add_row(request, store, effects, link, position);
+        if (error != 0) {
+            return error;
+        }
+    }
+    return 0;
+}
+
+static void write_child(struct mkv_cbor_writer *w,
+                        const struct mkv_tree *tree,
+                        struct mkv_bytes child,
+                        uint64_t n_live,
+                        struct mkv_buf *scratch)
+{
+    struct mkv_bytes rest = mkv_bytes_after(child, mkv_path_head(child, mkv_path_depth(child) - 1).len);
+    struct mkv_tree_entry own;
+    struct mkv_element element;
+    int error = mkv_element_decode(rest, scratch, &element);
+
+    if (error != 0) {
+        w->error = error;
+        return;
+    }
+    mkv_cbor_write_array(w, 3);
+    mkv_element_to_cbor(&element, w);
+    mkv_cbor_write_uint(w, n_live);
+    mkv_cbor_write_bool(w, mkv_tree_find(tree, child, &own) && own.head.present);
+}
+
+/* The first key below the path that lies behind the child dealt with last. */
+static bool next_child(const struct mkv_request *request,
+                       const struct mkv_tree *tree,
+                       struct mkv_tree_entry *ret_entry)
+{
+    bool found = request->started
+                     ? mkv_tree_behind(tree, mkv_buf_bytes(&request->cursor), ret_entry)
+                     : mkv_tree_next(tree, mkv_buf_bytes(&request->path), ret_entry);
+
+    return found && below(request, ret_entry->key);
+}
+
+/* Writes up to a page of children into @rows; *ret_n of them, *ret_end if there are no more. */
+static int write_children(struct mkv_request *request,
+                          const struct mkv_tree *tree,
+                          struct mkv_buf *rows,
+                          uint32_t *ret_n,
+                          bool *ret_end)
+{
+    struct mkv_cbor_writer w;
+    struct mkv_tree_entry entry;
+    struct mkv_buf scratch;
+    uint32_t n = 0;
+
+    mkv_cbor_writer_init(&w, rows);
+    mkv_buf_init(&scratch, MKV_PATH_KEY_MAX);
+    *ret_end = false;
+    for (uint32_t i = 0; i < MKV_REQUEST_ROWS_LOOKED_AT && n < MKV_PAGE_ROWS_MAX &&
+                         rows->len < MKV_PAGE_BYTES && w.error == 0;
+         i++) {
+        if (!next_child(request, tree, &entry)) {
+            *ret_end = true;
+            break;
+        }
+
+        struct mkv_bytes child = mkv_path_head(entry.key, request->depth_max);
+        uint64_t n_live = mkv_tree_summary(tree, child).n_live;
+
+        if (n_live > 0) {
+            write_child(&w, tree, child, n_live, &scratch);
+            n++;
+        }
+        w.error = w.error != 0 ? w.error : remember(request, child);
+    }
+    mkv_buf_deinit(&scratch);
+    *ret_n = n;
+    return w.error;
+}
+
+static int send_children(struct mkv_request *request,
+                         struct mkv_effects *effects,
+                         uint64_t link,
+                         struct mkv_bytes rows,
+                         uint32_t n)
+{
+    struct mkv_buf page;
+    struct mkv_cbor_writer w;
+
+    mkv_buf_init(&page, PAGE_MAX);
+    mkv_cbor_writer_init(&w, &page);
+    mkv_cbor_write_array(&w, n);
+    mkv_cbor_write_raw(&w, rows);
+    if (w.error == 0) {
+        request->n_rows += n;
+        send_page(request, effects, link, mkv_buf_bytes(&page));
+    }
+    mkv_buf_deinit(&page);
+    return w.error;
+}
+
+static int turn_children(struct mkv_request *request,
+                         struct mkv_store *store,
+                         struct mkv_effects *effects,
+                         uint64_t link,
+                         bool *ret_end)
+{
+    struct mkv_buf rows;
+    uint32_t n;
+
+    mkv_buf_init(&rows, PAGE_MAX);
+
+    int error = write_children(request, mkv_store_tree(store), &rows, &n, ret_end);
+
+    if (error == 0 && n > 0) {
+        error = send_children(request, effects, link, mkv_buf_bytes(&rows), n);
+    }
+    mkv_buf_deinit(&rows);
+    return error;
+}
+
+int mkv_request_turn(struct mkv_request *request,
+                     struct mkv_store *store,
+                     struct mkv_effects *effects,
+                     uint64_t link,
+                     enum mkv_request_state *ret_state)
+{
+    bool end = false;
+    int error;
+
+    if (request->credit == 0) {
+        *ret_state = MKV_REQUEST_WAITING;
+        return 0;
+    }
+    if (request->kind == MKV_REQUEST_CHILDREN) {
+        error = turn_children(request, store, effects, link, &end);
+    } else {
+        error = turn_rows(request, store, effects, link, &end);
+    }
+    if (error != 0) {
+        return error;
+    }
+    if (end) {
+        send_end(request, effects, link);
+        *ret_state = MKV_REQUEST_DONE;
+    } else {
+        *ret_state = request->credit > 0 ? MKV_REQUEST_MORE : MKV_REQUEST_WAITING;
+    }
+    return 0;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One open read or list request: where it stands, and the next page of it.
+ *
+ * A request holds no transaction and no pointer into the store between pages, only the key or the
+ * position it has come to; so it may stay open for days, while the tree changes under it.
+ */
+#ifndef MKV_CORE_REQUEST_H
+#define MKV_CORE_REQUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "core/effect.h"
+#include "core/store.h"
+#include "wire/frame.h"
+
+#define MKV_REQUEST_ROWS_LOOKED_AT 4096U /* per turn, so that nobody waits long for anybody */
+
+enum mkv_request_kind {
+    MKV_REQUEST_TREE,     /* read: in the order of keys */
+    MKV_REQUEST_CHANGES,  /* read with a place: in the order of writing */
+    MKV_REQUEST_CHILDREN, /* list */
+};
+
+struct mkv_request {
+    uint64_t id;
+    enum mkv_request_kind kind;
+    struct mkv_buf path;   /* owned: the key asked for */
+    struct mkv_buf cursor; /* owned: TREE, CHILDREN: the last key dealt with */
+    bool started;          /* the cursor holds something */
+    uint64_t position;     /* CHANGES: the last position dealt with */
+    uint32_t depth_min;    /* elements of a key, counted from the root */
+    uint32_t depth_max;
+    uint32_t flags; /* MKV_READ_... */
+    uint32_t credit; /* pages that may still be sent */
+    uint64_t n_rows; /* sent */
+    struct mkv_place place; /* where the log stood when it began */
+    struct mkv_row_writer rows;
+};
+
+/*
+ * From a read frame or a list frame.  STALE if its place cannot be honoured, BAD_PATH and the like,
+ * NO_MEMORY.
+ */
+int mkv_request_open(struct mkv_store *store,
+                     const struct mkv_frame *frame,
+                     struct mkv_request **ret_request) MKV_MUST_CHECK;
+void mkv_request_free(struct mkv_request *request);
+
+enum mkv_request_state {
+    MKV_REQUEST_MORE,    /* has credit and more to do: call again soon */
+    MKV_REQUEST_WAITING, /* for credit */
+    MKV_REQUEST_DONE,    /* the end has been sent */
+};
+
+/* Sends at most one page over @link.  Errors of the store, NO_MEMORY. */
+int mkv_request_turn(struct mkv_request *request,
+                     struct mkv_store *store,
+                     struct mkv_effects *effects,
+                     uint64_t link,
+                     enum mkv_request_state *ret_state) MKV_MUST_CHECK;
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The server: decoded messages and time go in, changes of the store and effects come out.
+ *
+ *     MQTT: update, query, birth  --\                      /-->  store (one open transaction)
+ *     links: opened, frame, closed ---->  mkv_server_*  --<
+ *     time                        --/                      \-->  effects (held back until commit)
+ *
+ * A batch is any number of inputs, then mkv_server_settle(), then the store's commit.  If the
+ * commit fails, mkv_server_rollback() takes the server back to what the store holds.
+ *
+ * All functions that return an int return 0 or an error of the store or NO_MEMORY, after which the
+ * batch must be rolled back.  Whatever a peer does wrong is dealt with inside.
+ */
+#ifndef MKV_CORE_SERVER_H
+#define MKV_CORE_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "core/effect.h"
+#include "core/now.h"
+#include "core/session.h"
+#include "core/store.h"
+#include "wire/frame.h"
+#include "wire/svc.h"
+#include "wire/topic.h"
+#include "wire/update.h"
+
+#define MKV_PROTOCOL_LOWEST 1U
+#define MKV_PROTOCOL_HIGHEST 1U
+
+#define MKV_LINKS_MAX 1024U        /* one more is refused with BUSY */
+#define MKV_SESSIONS_MAX 4096U     /* one more: that of the client longest gone is forgotten */
+#define MKV_REQUESTS_MAX 16U       /* open at once on a link; one more is refused with BUSY */
+#define MKV_LINK_SILENCE_MS 30000  /* a link that said nothing for this long is closed */
+#define MKV_LINK_LOGIN_MS 10000    /* ... or did not log in within this time */
+#define MKV_RESUME_MS 86400000     /* a session can be resumed for this long */
+#define MKV_PROBE_MS 1000          /* how often a full disk is tried again */
+
+/* All bytes are borrowed and must outlive the server. */
+struct mkv_server_config {
+    struct mkv_bytes name;
+    struct mkv_bytes root;
+    struct mkv_bytes host;
+    struct mkv_bytes software;
+    struct mkv_addresses brokers; /* told to clients */
+    struct mkv_addresses links;   /* told to those who ask on svc/query */
+    enum mkv_profile profile;
+    uint32_t qos;
+    struct mkv_session_limits session_limits;
+    uint8_t secret[32]; /* random; used if the store has none yet */
+};
+
+/* How a peer got here decides how it may log in. */
+enum mkv_peer {
+    MKV_PEER_SAME_USER, /* unix socket, and the kernel says it is our user or root */
+    MKV_PEER_OTHER_USER,
+    MKV_PEER_LOOPBACK, /* TCP from this machine */
+    MKV_PEER_REMOTE,
+};
+
+struct mkv_server;
+
+/* Reads what the store has of earlier runs.  NO_MEMORY, errors of the store. */
+int mkv_server_new(const struct mkv_server_config *config,
+                   struct mkv_store *store,
+                   struct mkv_effects *effects,
+                   struct mkv_now now,
+                   struct mkv_server **ret_server) MKV_MUST_CHECK;
+void mkv_server_free(struct mkv_server *server);
+
+/* Links are numbered by the caller: 1, 2, 3 ..., never reused. */
+int mkv_server_link_opened(struct mkv_server *server,
+                           struct mkv_now now,
+                           uint64_t link,
+                           enum mkv_peer peer) MKV_MUST_CHECK;
+int mkv_server_link_closed(struct mkv_server *server,
+                           struct mkv_now now,
+                           uint64_t link) MKV_MUST_CHECK;
+int mkv_server_frame(struct mkv_server *server,
+                     struct mkv_now now,
+                     uint64_t link,
+                     const struct mkv_frame *frame) MKV_MUST_CHECK;
+/* A frame could not be decoded. */
+int mkv_server_bad_frame(struct mkv_server *server,
+                         struct mkv_now now,
+                         uint64_t link,
+                         int error,
+                         uint64_t id) MKV_MUST_CHECK;
+
+int mkv_server_update(struct mkv_server *server,
+                      struct mkv_now now,
+                      struct mkv_bytes key,
+                      const struct mkv_update *update) MKV_MUST_CHECK;
+/* A message on d/ was refused: counted, and logged now and then. */
+void mkv_server_bad_update(struct mkv_server *server,
+                           struct mkv_now now,
+                           struct mkv_bytes topic,
+                           int error);
+void mkv_server_query(struct mkv_server *server, const struct mkv_query *query);
+void mkv_server_birth(struct mkv_server *server, const struct mkv_birth *birth);
+
+/* The connection to the broker came or went. */
+void mkv_server_broker(struct mkv_server *server, struct mkv_now now, bool connected);
+
+/* Does what is due; call it at mkv_server_deadline() or later. */
+int mkv_server_time(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
+int64_t mkv_server_deadline(const struct mkv_server *server); /* MKV_NEVER: nothing is due */
+
+/* Ends a batch: writes the sessions that changed, and the ACKs that a commit will make true. */
+int mkv_server_settle(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
+
+/* The commit failed with @error and the store has been rolled back; effects have been dropped. */
+int mkv_server_rollback(struct mkv_server *server, struct mkv_now now, int error) MKV_MUST_CHECK;
+
+#endif

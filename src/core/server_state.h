@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the parts of the server share: server.c (life, time, batches), handshake.c (links and
+ * login), ingest.c (updates), serve.c (requests).  Nobody else includes this.
+ */
+#ifndef MKV_CORE_SERVER_STATE_H
+#define MKV_CORE_SERVER_STATE_H
+
+#include "base/map.h"
+#include "core/request.h"
+#include "core/server.h"
+#include "core/tock.h"
+
+enum link_state {
+    LINK_GREETING, /* we said hello, and wait for theirs */
+    LINK_LOGIN,    /* wait for auth */
+    LINK_OPEN,
+    LINK_CLOSING, /* told to close; what still arrives is ignored */
+};
+
+struct mkv_server_link {
+    uint64_t number;
+    enum mkv_peer peer;
+    enum link_state state;
+    int64_t opened_ms;
+    int64_t heard_ms;
+    struct mkv_session *session; /* from LINK_OPEN on; not owned */
+    uint32_t n_requests;
+    struct mkv_request *requests[MKV_REQUESTS_MAX];
+};
+
+struct mkv_server_counts {
+    uint64_t updates;    /* merged and stored */
+    uint64_t duplicates; /* seen before */
+    uint64_t outdated;   /* lost against what was there */
+    uint64_t conflicts;
+    uint64_t refused; /* bad messages on d/ */
+    uint64_t nacks;
+    uint64_t stamped; /* came without a tock */
+    uint64_t repeats; /* asked for */
+    uint64_t voids;   /* counters given up */
+    uint64_t dropped; /* not taken, since the disk cannot be written */
+};
+
+struct mkv_server {
+    struct mkv_server_config config;
+    struct mkv_store *store;     /* not owned */
+    struct mkv_effects *effects; /* not owned */
+    struct mkv_map links;        /* by number; owned */
+    struct mkv_map sessions;     /* by seq; owned */
+    struct mkv_session *dirty;   /* list of sessions that changed in this batch */
+    struct mkv_tock tock;
+    uint64_t seq_last;     /* given out last */
+    uint64_t seq_reserved; /* on disk: up to here */
+    uint8_t secret[32];
+    int64_t wake_ms;       /* when mkv_server_time() has something to do, at the latest */
+    bool requests_pending; /* some request has credit */
+    bool broker_connected;
+    int failure;           /* the error that keeps the store from being written; 0: none */
+    int64_t started_ms;
+    int64_t complained_ms; /* last line about bad updates */
+    uint64_t n_unspoken;   /* bad updates since then */
+    struct mkv_server_counts counts;
+};
+
+/* Makes sure that mkv_server_time() is called at @ms. */
+static inline void mkv_server_wake_at(struct mkv_server *server, int64_t ms)
+{
+    if (ms < server->wake_ms) {
+        server->wake_ms = ms;
+    }
+}
+
+/* server.c */
+void mkv_server_mark_dirty(struct mkv_server *server, struct mkv_session *session);
+void mkv_server_forget_session(struct mkv_server *server, struct mkv_session *session);
+int mkv_server_drop_session(struct mkv_server *server,
+                            struct mkv_session *session) MKV_MUST_CHECK;
+
+/* handshake.c */
+int mkv_handshake_frame(struct mkv_server *server,
+                        struct mkv_now now,
+                        struct mkv_server_link *link,
+                        const struct mkv_frame *frame) MKV_MUST_CHECK;
+void mkv_handshake_greet(struct mkv_server *server, const struct mkv_server_link *link);
+
+/* serve.c */
+int mkv_serve_frame(struct mkv_server *server,
+                    struct mkv_now now,
+                    struct mkv_server_link *link,
+                    const struct mkv_frame *frame) MKV_MUST_CHECK;
+int mkv_serve_turn(struct mkv_server *server) MKV_MUST_CHECK;
+void mkv_serve_end_all(struct mkv_server *server, struct mkv_server_link *link);
+
+/* link_state: sends an error frame; @id 0 closes the link. */
+void mkv_server_send_error(struct mkv_server *server,
+                           struct mkv_server_link *link,
+                           uint64_t id,
+                           int error,
+                           const char *text);
+
+#endif
