@@ -40,10 +40,11 @@ void mkv_effect_publish(struct mkv_effects *effects,
 /* Publishes on <root>/svc/server. */
 void mkv_effect_reply(struct mkv_effects *effects, const struct mkv_server_reply *reply);
 
+/* Whether more should be made now, or what is held back should go first. */
+bool mkv_effect_room(const struct mkv_effects *effects);
+
 /* A line for the log: no values, no secrets. */
-void mkv_effect_log(struct mkv_effects *effects,
-                    enum mkv_log_level level,
-                    const char *format,
-                    ...) __attribute__((format(printf, 3, 4)));
+void mkv_effect_log(struct mkv_effects *effects, enum mkv_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 #endif

@@ -3,11 +3,9 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "wire/child.h"
 #include "wire/path.h"
-
-/* A page holds PAGE_BYTES, or else a single row of any size. */
-#define PAGE_MAX (MKV_FRAME_MAX - 4096U)
-#define ROW_OVERHEAD 2048U /* path, ticks and heads of one row, at most */
+#include "wire/row.h"
 
 static int read_path(struct mkv_bytes raw, struct mkv_buf *key)
 {
@@ -155,8 +153,7 @@ static void send_page(struct mkv_request *request,
                       struct mkv_bytes rows)
 {
     struct mkv_frame frame = {
-        .kind =
-            request->kind == MKV_REQUEST_CHILDREN ? MKV_FRAME_CHILDREN : MKV_FRAME_DATA,
+        .kind = request->kind == MKV_REQUEST_CHILDREN ? MKV_FRAME_CHILDREN : MKV_FRAME_DATA,
         .id = request->id,
         .rows = rows,
     };
@@ -172,7 +169,7 @@ static int flush_rows(struct mkv_request *request, struct mkv_effects *effects, 
     if (request->rows.n == 0) {
         return 0;
     }
-    mkv_buf_init(&page, PAGE_MAX);
+    mkv_buf_init(&page, MKV_FRAME_MAX);
     request->n_rows += request->rows.n;
 
     int error = mkv_row_writer_take(&request->rows, &page);
@@ -197,14 +194,6 @@ static void send_end(struct mkv_request *request, struct mkv_effects *effects, u
     mkv_effect_send(effects, link, &frame);
 }
 
-static bool page_full(const struct mkv_request *request, size_t next_len)
-{
-    const struct mkv_row_writer *rows = &request->rows;
-
-    return rows->n >= MKV_PAGE_ROWS_MAX ||
-           (rows->n > 0 && rows->rows.len + next_len + ROW_OVERHEAD > MKV_PAGE_BYTES);
-}
-
 /* Adds the row at @position to the page, if it is wanted; sends the page first if it is full. */
 static int add_row(struct mkv_request *request,
                    struct mkv_store *store,
@@ -217,8 +206,7 @@ static int add_row(struct mkv_request *request,
     int error = mkv_store_row(store, position, &key, &entry);
 
     if (error == MKV_E_CORRUPT) { /* the others can still be read; `check` will tell of this one */
-        mkv_effect_log(effects,
-                       MKV_LOG_ERROR,
+        mkv_effect_log(effects, MKV_LOG_ERROR,
                        "the row at position %llu of the log is damaged; left out of an answer",
                        (unsigned long long)position);
         return 0;
@@ -226,14 +214,17 @@ static int add_row(struct mkv_request *request,
     if (error != 0 || !wanted(request, key, &entry)) {
         return error;
     }
-    if (page_full(request, entry.value.len)) {
+
+    bool keys_only = (request->flags & MKV_READ_KEYS_ONLY) != 0;
+
+    error = mkv_row_writer_add(&request->rows, key, &entry, keys_only);
+    if (error == MKV_E_TOO_LARGE) { /* the page is full */
         error = flush_rows(request, effects, link);
+        if (error == 0) {
+            error = mkv_row_writer_add(&request->rows, key, &entry, keys_only);
+        }
     }
-    if (error != 0) {
-        return error;
-    }
-    return mkv_row_writer_add(
-        &request->rows, key, &entry, (request->flags & MKV_READ_KEYS_ONLY) != 0);
+    return error;
 }
 
 static int turn_rows(struct mkv_request *request,
@@ -266,23 +257,21 @@ static int turn_rows(struct mkv_request *request,
 
 static void write_child(struct mkv_cbor_writer *w,
                         const struct mkv_tree *tree,
-                        struct mkv_bytes child,
+                        struct mkv_bytes key,
                         uint64_t n_live,
                         struct mkv_buf *scratch)
 {
-    struct mkv_bytes rest = mkv_bytes_after(child, mkv_path_head(child, mkv_path_depth(child) - 1).len);
+    size_t parent_len = mkv_path_head(key, mkv_path_depth(key) - 1).len;
     struct mkv_tree_entry own;
-    struct mkv_element element;
-    int error = mkv_element_decode(rest, scratch, &element);
+    struct mkv_child child = {.entries = n_live};
+    int error = mkv_element_decode(mkv_bytes_after(key, parent_len), scratch, &child.element);
 
     if (error != 0) {
         w->error = error;
         return;
     }
-    mkv_cbor_write_array(w, 3);
-    mkv_element_to_cbor(&element, w);
-    mkv_cbor_write_uint(w, n_live);
-    mkv_cbor_write_bool(w, mkv_tree_find(tree, child, &own) && own.head.present);
+    child.own = mkv_tree_find(tree, key, &own) && own.head.present;
+    mkv_child_write(w, &child);
 }
 
 /* The first key below the path that lies behind the child dealt with last. */
@@ -343,7 +332,7 @@ static int send_children(struct mkv_request *request,
     struct mkv_buf page;
     struct mkv_cbor_writer w;
 
-    mkv_buf_init(&page, PAGE_MAX);
+    mkv_buf_init(&page, MKV_FRAME_MAX);
     mkv_cbor_writer_init(&w, &page);
     mkv_cbor_write_array(&w, n);
     mkv_cbor_write_raw(&w, rows);
@@ -364,7 +353,7 @@ static int turn_children(struct mkv_request *request,
     struct mkv_buf rows;
     uint32_t n;
 
-    mkv_buf_init(&rows, PAGE_MAX);
+    mkv_buf_init(&rows, MKV_FRAME_MAX);
 
     int error = write_children(request, mkv_store_tree(store), &rows, &n, ret_end);
 

@@ -16,6 +16,7 @@
 #include "core/effect.h"
 #include "core/store.h"
 #include "wire/frame.h"
+#include "wire/row.h"
 
 #define MKV_REQUEST_ROWS_LOOKED_AT 4096U /* per turn, so that nobody waits long for anybody */
 
@@ -34,9 +35,9 @@ struct mkv_request {
     uint64_t position;     /* CHANGES: the last position dealt with */
     uint32_t depth_min;    /* elements of a key, counted from the root */
     uint32_t depth_max;
-    uint32_t flags; /* MKV_READ_... */
-    uint32_t credit; /* pages that may still be sent */
-    uint64_t n_rows; /* sent */
+    uint32_t flags;         /* MKV_READ_... */
+    uint32_t credit;        /* pages that may still be sent */
+    uint64_t n_rows;        /* sent */
     struct mkv_place place; /* where the log stood when it began */
     struct mkv_row_writer rows;
 };

@@ -18,9 +18,7 @@ static uint32_t find_run(const struct mkv_seen *seen, uint64_t counter)
 
 static void remove_runs(struct mkv_seen *seen, uint32_t at, uint32_t n)
 {
-    memmove(&seen->runs[at],
-            &seen->runs[at + n],
-            (seen->n_runs - at - n) * sizeof(seen->runs[0]));
+    memmove(&seen->runs[at], &seen->runs[at + n], (seen->n_runs - at - n) * sizeof(seen->runs[0]));
     seen->n_runs -= n;
 }
 

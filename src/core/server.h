@@ -29,16 +29,16 @@
 #include "wire/topic.h"
 #include "wire/update.h"
 
-#define MKV_PROTOCOL_LOWEST 1U
+#define MKV_PROTOCOL_LOWEST  1U
 #define MKV_PROTOCOL_HIGHEST 1U
 
-#define MKV_LINKS_MAX 1024U        /* one more is refused with BUSY */
-#define MKV_SESSIONS_MAX 4096U     /* one more: that of the client longest gone is forgotten */
-#define MKV_REQUESTS_MAX 16U       /* open at once on a link; one more is refused with BUSY */
-#define MKV_LINK_SILENCE_MS 30000  /* a link that said nothing for this long is closed */
-#define MKV_LINK_LOGIN_MS 10000    /* ... or did not log in within this time */
-#define MKV_RESUME_MS 86400000     /* a session can be resumed for this long */
-#define MKV_PROBE_MS 1000          /* how often a full disk is tried again */
+#define MKV_SERVER_LINKS_MAX 1024U    /* one more is refused with BUSY */
+#define MKV_SESSIONS_MAX     4096U    /* one more: that of the client longest gone is forgotten */
+#define MKV_REQUESTS_MAX     16U      /* open at once on a link; one more is refused with BUSY */
+#define MKV_LINK_SILENCE_MS  30000    /* a link that said nothing for this long is closed */
+#define MKV_LINK_LOGIN_MS    10000    /* ... or did not log in within this time */
+#define MKV_RESUME_MS        86400000 /* a session can be resumed for this long */
+#define MKV_PROBE_MS         1000     /* how often a full disk is tried again */
 
 /* All bytes are borrowed and must outlive the server. */
 struct mkv_server_config {
@@ -55,7 +55,7 @@ struct mkv_server_config {
 };
 
 /* How a peer got here decides how it may log in. */
-enum mkv_peer {
+enum mkv_peer_kind {
     MKV_PEER_SAME_USER, /* unix socket, and the kernel says it is our user or root */
     MKV_PEER_OTHER_USER,
     MKV_PEER_LOOPBACK, /* TCP from this machine */
@@ -76,7 +76,7 @@ void mkv_server_free(struct mkv_server *server);
 int mkv_server_link_opened(struct mkv_server *server,
                            struct mkv_now now,
                            uint64_t link,
-                           enum mkv_peer peer) MKV_MUST_CHECK;
+                           enum mkv_peer_kind peer) MKV_MUST_CHECK;
 int mkv_server_link_closed(struct mkv_server *server,
                            struct mkv_now now,
                            uint64_t link) MKV_MUST_CHECK;
@@ -95,13 +95,20 @@ int mkv_server_update(struct mkv_server *server,
                       struct mkv_now now,
                       struct mkv_bytes key,
                       const struct mkv_update *update) MKV_MUST_CHECK;
-/* A message on d/ was refused: counted, and logged now and then. */
+/*
+ * A message on d/ is refused: counted, logged now and then, and, if @dot (NULL: unknown) is of a
+ * client of ours, told to it.
+ */
 void mkv_server_bad_update(struct mkv_server *server,
                            struct mkv_now now,
                            struct mkv_bytes topic,
+                           const struct mkv_tick *dot,
                            int error);
 void mkv_server_query(struct mkv_server *server, const struct mkv_query *query);
 void mkv_server_birth(struct mkv_server *server, const struct mkv_birth *birth);
+
+/* The link's output has piled up, or drained again: meanwhile no more pages are made for it. */
+void mkv_server_congested(struct mkv_server *server, uint64_t link, bool congested);
 
 /* The connection to the broker came or went. */
 void mkv_server_broker(struct mkv_server *server, struct mkv_now now, bool connected);
@@ -110,10 +117,23 @@ void mkv_server_broker(struct mkv_server *server, struct mkv_now now, bool conne
 int mkv_server_time(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
 int64_t mkv_server_deadline(const struct mkv_server *server); /* MKV_NEVER: nothing is due */
 
+/* Whether something has changed that must be committed before anything is said. */
+bool mkv_server_dirty(const struct mkv_server *server);
+
 /* Ends a batch: writes the sessions that changed, and the ACKs that a commit will make true. */
 int mkv_server_settle(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
 
-/* The commit failed with @error and the store has been rolled back; effects have been dropped. */
-int mkv_server_rollback(struct mkv_server *server, struct mkv_now now, int error) MKV_MUST_CHECK;
+/*
+ * The commit failed with @failure, the store has been rolled back and the batch's effects have
+ * been dropped.  The server goes back to what the store holds and closes all links (with new
+ * effects, to be let out without a commit).  From now on it writes nothing and acknowledges
+ * nothing, but answers; a probe now and then finds out when the disk takes writes again.  An error means that not even reading is possible.
+ */
+int mkv_server_rollback(struct mkv_server *server, struct mkv_now now, int failure) MKV_MUST_CHECK;
+
+/* Whether it is time to try: then mkv_server_probe(), commit, and if both worked, _recovered(). */
+bool mkv_server_probe_due(const struct mkv_server *server, struct mkv_now now);
+int mkv_server_probe(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
+void mkv_server_recovered(struct mkv_server *server);
 
 #endif

@@ -20,11 +20,12 @@ enum link_state {
 
 struct mkv_server_link {
     uint64_t number;
-    enum mkv_peer peer;
+    enum mkv_peer_kind peer;
     enum link_state state;
     int64_t opened_ms;
     int64_t heard_ms;
     struct mkv_session *session; /* from LINK_OPEN on; not owned */
+    bool congested;              /* its output has piled up */
     uint32_t n_requests;
     struct mkv_request *requests[MKV_REQUESTS_MAX];
 };
@@ -56,7 +57,8 @@ struct mkv_server {
     int64_t wake_ms;       /* when mkv_server_time() has something to do, at the latest */
     bool requests_pending; /* some request has credit */
     bool broker_connected;
-    int failure;           /* the error that keeps the store from being written; 0: none */
+    int failure;      /* the error that keeps the store from being written; 0: none */
+    int64_t probe_ms; /* when to try it again */
     int64_t started_ms;
     int64_t complained_ms; /* last line about bad updates */
     uint64_t n_unspoken;   /* bad updates since then */
@@ -74,8 +76,16 @@ static inline void mkv_server_wake_at(struct mkv_server *server, int64_t ms)
 /* server.c */
 void mkv_server_mark_dirty(struct mkv_server *server, struct mkv_session *session);
 void mkv_server_forget_session(struct mkv_server *server, struct mkv_session *session);
-int mkv_server_drop_session(struct mkv_server *server,
-                            struct mkv_session *session) MKV_MUST_CHECK;
+int mkv_server_drop_session(struct mkv_server *server, struct mkv_session *session) MKV_MUST_CHECK;
+void mkv_server_ack(struct mkv_server *server, struct mkv_now now, struct mkv_session *session);
+int mkv_server_reserve_seq(struct mkv_server *server, uint64_t mark) MKV_MUST_CHECK;
+void mkv_server_tell_state(struct mkv_server *server, const struct mkv_server_link *link);
+/* Sends an error frame; with @id 0 the link is closed. */
+void mkv_server_send_error(struct mkv_server *server,
+                           struct mkv_server_link *link,
+                           uint64_t id,
+                           int error,
+                           const char *text);
 
 /* handshake.c */
 int mkv_handshake_frame(struct mkv_server *server,
@@ -90,13 +100,7 @@ int mkv_serve_frame(struct mkv_server *server,
                     struct mkv_server_link *link,
                     const struct mkv_frame *frame) MKV_MUST_CHECK;
 int mkv_serve_turn(struct mkv_server *server) MKV_MUST_CHECK;
-void mkv_serve_end_all(struct mkv_server *server, struct mkv_server_link *link);
 
-/* link_state: sends an error frame; @id 0 closes the link. */
-void mkv_server_send_error(struct mkv_server *server,
-                           struct mkv_server_link *link,
-                           uint64_t id,
-                           int error,
-                           const char *text);
+void mkv_serve_end_all(struct mkv_server *server, struct mkv_server_link *link);
 
 #endif

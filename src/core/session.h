@@ -18,7 +18,7 @@
 #include "core/seen.h"
 
 #define MKV_REPEAT_TRIES_MAX 5U    /* asked this often in vain, a hole is void */
-#define MKV_REPEAT_WINDOW 1000U    /* counters asked for at once */
+#define MKV_REPEAT_WINDOW    1000U /* counters asked for at once */
 
 struct mkv_session {
     uint64_t seq;

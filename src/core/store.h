@@ -95,4 +95,13 @@ void mkv_store_abort(struct mkv_store *store);
  */
 int mkv_store_tidy(struct mkv_store *store, bool *ret_more) MKV_MUST_CHECK;
 
+/* Bytes in use in the file and on the disk, rows live and dead; for status. */
+struct mkv_store_stats {
+    uint64_t bytes_used;
+    uint64_t bytes_max;
+    uint64_t n_rows;
+    uint64_t n_dead;
+};
+void mkv_store_stats(const struct mkv_store *store, struct mkv_store_stats *ret_stats);
+
 #endif

@@ -14,10 +14,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define MKV_TOCK_MS_SHIFT 12U                        /* tocks per millisecond: 2^12 */
-#define MKV_TOCK_AHEAD_MAX (UINT64_C(1) << 32)       /* J: accepted into the future, ~17 min */
-#define MKV_TOCK_MARK_STEP (UINT64_C(1) << 26)       /* how far ahead the mark is kept, ~16 s */
-#define MKV_TOCK_HORIZON (UINT64_C(86400000) << 12)  /* R: accepted into the past, 24 h */
+#define MKV_TOCK_MS_SHIFT  12U                        /* tocks per millisecond: 2^12 */
+#define MKV_TOCK_AHEAD_MAX (UINT64_C(1) << 32)        /* J: accepted into the future, ~17 min */
+#define MKV_TOCK_MARK_STEP (UINT64_C(1) << 26)        /* how far ahead the mark is kept, ~16 s */
+#define MKV_TOCK_HORIZON   (UINT64_C(86400000) << 12) /* R: accepted into the past, 24 h */
 
 struct mkv_tock {
     uint64_t high; /* the highest tock seen or given; below 2^63 */

@@ -40,13 +40,4 @@ int mkv_store_open_memory(const struct mkv_store_options *options,
 /* Aborts what is open.  NULL is fine. */
 void mkv_store_close(struct mkv_store *store);
 
-/* Bytes in use in the file and on the disk, rows live and dead; for status. */
-struct mkv_store_stats {
-    uint64_t bytes_used;
-    uint64_t bytes_max;
-    uint64_t n_rows;
-    uint64_t n_dead;
-};
-void mkv_store_stats(const struct mkv_store *store, struct mkv_store_stats *ret_stats);
-
 #endif

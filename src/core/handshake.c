@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <sodium.h>
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "core/server_state.h"
+
+/*
+ * Opening a link (docs/protocol.md, 7.1): hello, hello, auth, session.
+ */
+#define TOKEN_LEN     16U
+#define CLIENT_ID_MAX (MKV_NAME_MAX + 32U)
+#define SEQ_RESERVE   65536U /* session numbers that can be given out while the disk is full */
+
+static struct mkv_bytes mechanism_of(enum mkv_peer_kind peer)
+{
+    switch (peer) {
+    case MKV_PEER_SAME_USER:
+        return mkv_bytes_of("EXTERNAL");
+    case MKV_PEER_LOOPBACK:
+        return mkv_bytes_of("ANONYMOUS");
+    case MKV_PEER_OTHER_USER:
+    case MKV_PEER_REMOTE:
+        break;
+    }
+    return mkv_bytes(NULL, 0);
+}
+
+void mkv_handshake_greet(struct mkv_server *server, const struct mkv_server_link *link)
+{
+    struct mkv_bytes mechanism = mechanism_of(link->peer);
+    struct mkv_frame frame = {
+        .kind = MKV_FRAME_HELLO,
+        .hello = {.versions = {MKV_PROTOCOL_LOWEST, MKV_PROTOCOL_HIGHEST},
+                  .software = server->config.software,
+                  .name = server->config.name},
+    };
+
+    if (mechanism.len > 0) {
+        frame.hello.mechanisms.at[frame.hello.mechanisms.n++] = mechanism;
+    }
+    mkv_effect_send(server->effects, link->number, &frame);
+}
+
+static int take_hello(struct mkv_server *server,
+                      struct mkv_server_link *link,
+                      const struct mkv_frame_hello *hello)
+{
+    char text[128];
+
+    if (hello->versions.lowest <= MKV_PROTOCOL_HIGHEST &&
+        hello->versions.highest >= MKV_PROTOCOL_LOWEST) {
+        link->state = LINK_LOGIN;
+        return 0;
+    }
+    (void)snprintf(text, sizeof(text), "server speaks versions %u to %u, client %u to %u",
+                   MKV_PROTOCOL_LOWEST, MKV_PROTOCOL_HIGHEST, hello->versions.lowest,
+                   hello->versions.highest);
+    mkv_server_send_error(server, link, 0, MKV_E_NO_VERSION, text);
+    return 0;
+}
+
+/* Proves that somebody has been given this session. */
+static void make_token(const struct mkv_server *server, uint64_t seq, uint8_t ret_token[TOKEN_LEN])
+{
+    uint8_t text[8];
+
+    for (unsigned i = 0; i < 8; i++) {
+        text[i] = (uint8_t)(seq >> (56 - 8 * i));
+    }
+    (void)crypto_generichash(ret_token, TOKEN_LEN, text, sizeof(text), server->secret,
+                             sizeof(server->secret));
+}
+
+/* The session that the client asks to go on with, if it may. */
+static struct mkv_session *find_resumed(struct mkv_server *server,
+                                        const struct mkv_frame_auth *auth)
+{
+    uint8_t token[TOKEN_LEN];
+
+    if (!auth->resume || !mkv_bytes_equal(auth->session.name, server->config.name) ||
+        auth->token.len != TOKEN_LEN) {
+        return NULL;
+    }
+    make_token(server, auth->session.seq, token);
+    if (sodium_memcmp(token, auth->token.at, TOKEN_LEN) != 0) {
+        return NULL;
+    }
+    return mkv_map_get(&server->sessions, auth->session.seq);
+}
+
+/* The old link of a session that is resumed: a half-dead connection. */
+static void take_over(struct mkv_server *server, struct mkv_session *session)
+{
+    struct mkv_server_link *old = mkv_map_get(&server->links, session->link);
+
+    if (old != NULL) {
+        old->session = NULL;
+        mkv_server_send_error(server, old, 0, MKV_E_CLOSED,
+                              "the session goes on over another link");
+    }
+}
+
+/*
+ * A number never given out before, even if the store was restored from a backup: not below the
+ * milliseconds since 2020.  What is reserved on disk may be given out without writing.
+ */
+static int next_seq(struct mkv_server *server, struct mkv_now now, uint64_t *ret_seq)
+{
+    uint64_t seq = server->seq_last + 1;
+    int error = 0;
+
+    if (server->failure == 0) {
+        seq = now.wall_ms > seq ? now.wall_ms : seq;
+        if (seq > server->seq_reserved) {
+            error = mkv_server_reserve_seq(server, seq + SEQ_RESERVE);
+        }
+    } else if (seq > server->seq_reserved) {
+        error = MKV_E_READ_ONLY;
+    }
+    if (error == 0) {
+        server->seq_last = seq;
+        *ret_seq = seq;
+    }
+    return error;
+}
+
+/* Room for one more: the session whose client has been away longest goes. */
+static int make_room(struct mkv_server *server)
+{
+    size_t cursor = 0;
+    struct mkv_session *session;
+    struct mkv_session *oldest = NULL;
+
+    if (server->sessions.n < MKV_SESSIONS_MAX) {
+        return 0;
+    }
+    while ((session = mkv_map_each(&server->sessions, &cursor)) != NULL) {
+        if (session->link == 0 &&
+            (oldest == NULL || session->detached_ms < oldest->detached_ms ||
+             (session->detached_ms == oldest->detached_ms && session->seq < oldest->seq))) {
+            oldest = session;
+        }
+    }
+    return oldest == NULL ? MKV_E_BUSY : mkv_server_drop_session(server, oldest);
+}
+
+static int add_session(struct mkv_server *server,
+                       struct mkv_now now,
+                       struct mkv_session **ret_session)
+{
+    uint64_t seq;
+    int error = make_room(server);
+
+    if (error == 0) {
+        error = next_seq(server, now, &seq);
+    }
+    if (error != 0) {
+        return error;
+    }
+
+    struct mkv_session *session = mkv_mem_alloc(sizeof(*session));
+
+    if (session == NULL) {
+        return MKV_E_NO_MEMORY;
+    }
+    session->seq = seq;
+    session->ask_ms = MKV_NEVER;
+    error = mkv_map_add(&server->sessions, seq, session);
+    if (error != 0) {
+        mkv_mem_free(session);
+        return error;
+    }
+    *ret_session = session;
+    return 0;
+}
+
+static void send_session(struct mkv_server *server,
+                         struct mkv_now now,
+                         const struct mkv_server_link *link)
+{
+    const struct mkv_server_config *config = &server->config;
+    uint8_t token[TOKEN_LEN];
+    char client_id[CLIENT_ID_MAX];
+    struct mkv_frame frame = {
+        .kind = MKV_FRAME_SESSION,
+        .session = {.name = config->name,
+                    .seq = link->session->seq,
+                    .root = config->root,
+                    .brokers = config->brokers,
+                    .profile = config->profile,
+                    .qos = config->qos,
+                    .tock = mkv_tock_now(&server->tock, now.wall_ms),
+                    .clock = now.wall_ms > 0,
+                    .token = mkv_bytes(token, sizeof(token)),
+                    .acked = link->session->seen.low},
+    };
+
+    make_token(server, link->session->seq, token);
+    (void)snprintf(client_id, sizeof(client_id), "%.*s:%llu", (int)config->name.len,
+                   (const char *)config->name.at, (unsigned long long)link->session->seq);
+    frame.session.client_id = mkv_bytes_of(client_id);
+    memcpy(frame.session.store_id, mkv_store_id(server->store), MKV_STORE_ID_LEN);
+    memcpy(frame.session.digest_key, mkv_store_digest_key(server->store), MKV_DIGEST_LEN);
+    mkv_effect_send(server->effects, link->number, &frame);
+    if (server->failure != 0) {
+        mkv_server_tell_state(server, link);
+    }
+}
+
+static int open_session(struct mkv_server *server,
+                        struct mkv_now now,
+                        struct mkv_server_link *link,
+                        const struct mkv_frame_auth *auth)
+{
+    struct mkv_session *session = find_resumed(server, auth);
+
+    if (session != NULL) {
+        take_over(server, session);
+    } else {
+        int error = add_session(server, now, &session);
+
+        if (error == MKV_E_BUSY || error == MKV_E_READ_ONLY) {
+            mkv_server_send_error(server, link, 0, error, mkv_error_text(error));
+            return 0;
+        }
+        if (error != 0) {
+            return error;
+        }
+    }
+    mkv_session_attach(session, now, &server->config.session_limits, link->number);
+    mkv_server_wake_at(server, session->ask_ms);
+    link->session = session;
+    link->state = LINK_OPEN;
+    send_session(server, now, link);
+    return 0;
+}
+
+static int take_auth(struct mkv_server *server,
+                     struct mkv_now now,
+                     struct mkv_server_link *link,
+                     const struct mkv_frame_auth *auth)
+{
+    struct mkv_bytes mechanism = mechanism_of(link->peer);
+
+    if (mechanism.len == 0) {
+        mkv_server_send_error(server, link, 0, MKV_E_NOT_AUTHORISED,
+                              "not authorised: only the server's own user, or root, may connect");
+        return 0;
+    }
+    if (!mkv_bytes_equal(auth->mechanism, mechanism)) {
+        mkv_server_send_error(server, link, 0, MKV_E_NOT_AUTHORISED,
+                              "this mechanism is not offered here");
+        return 0;
+    }
+    return open_session(server, now, link, auth);
+}
+
+int mkv_handshake_frame(struct mkv_server *server,
+                        struct mkv_now now,
+                        struct mkv_server_link *link,
+                        const struct mkv_frame *frame)
+{
+    if (link->state == LINK_GREETING && frame->kind == MKV_FRAME_HELLO) {
+        return take_hello(server, link, &frame->hello);
+    }
+    if (link->state == LINK_LOGIN && frame->kind == MKV_FRAME_AUTH) {
+        return take_auth(server, now, link, &frame->auth);
+    }
+    mkv_server_send_error(server, link, 0, MKV_E_UNEXPECTED, "log in first: hello, then auth");
+    return 0;
+}

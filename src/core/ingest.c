@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/merge.h"
+#include "core/server_state.h"
+#include "wire/path.h"
+
+/*
+ * Updates from MQTT (docs/protocol.md, 5 and 6).
+ */
+#define COMPLAIN_MS 1000 /* at most one line per second about bad messages */
+
+/* An update's own session, while this server knows it; NULL otherwise. */
+static struct mkv_session *session_of(const struct mkv_server *server, const struct mkv_tick *dot)
+{
+    if (!mkv_bytes_equal(dot->name, server->config.name)) {
+        return NULL;
+    }
+    return mkv_map_get(&server->sessions, dot->seq);
+}
+
+/* It counts as dealt with; the ACK goes out with the batch. */
+static void note(struct mkv_server *server,
+                 struct mkv_now now,
+                 struct mkv_session *session,
+                 uint64_t counter)
+{
+    struct mkv_run run = {counter, counter};
+
+    if (session != NULL &&
+        mkv_session_note(session, now, &server->config.session_limits, run) == MKV_SEEN_NEW) {
+        mkv_server_mark_dirty(server, session);
+        mkv_server_wake_at(server, session->ask_ms);
+    }
+}
+
+static void refuse(struct mkv_server *server,
+                   struct mkv_now now,
+                   struct mkv_session *session,
+                   uint64_t counter,
+                   int error)
+{
+    struct mkv_frame frame = {
+        .kind = MKV_FRAME_NACK,
+        .nack = {.counter = counter, .code = error, .text = mkv_bytes_of(mkv_error_text(error))},
+    };
+
+    if (session != NULL && mkv_seen_has(&session->seen, counter)) { /* it was fine in its time */
+        mkv_server_ack(server, now, session);
+        return;
+    }
+    server->counts.nacks++;
+    note(server, now, session, counter);
+    if (session != NULL && session->link != 0) {
+        mkv_effect_send(server->effects, session->link, &frame);
+    }
+}
+
+/* Tells the writer of the losing update, if it is one of our clients and here. */
+static void tell_conflict(struct mkv_server *server,
+                          struct mkv_bytes key,
+                          enum mkv_conflict class_,
+                          const struct mkv_update *loser,
+                          const struct mkv_update *winner)
+{
+    const struct mkv_session *session = session_of(server, &loser->ticks.at[0]);
+    struct mkv_buf path;
+    struct mkv_cbor_writer w;
+
+    server->counts.conflicts++;
+    if (session == NULL || session->link == 0) {
+        return;
+    }
+    mkv_buf_init(&path, MKV_FRAME_MAX);
+    mkv_cbor_writer_init(&w, &path);
+    mkv_path_to_cbor(key, &w);
+    if (w.error == 0) {
+        struct mkv_frame frame = {
+            .kind = MKV_FRAME_CONFLICT,
+            .conflict = {.path = mkv_buf_bytes(&path),
+                         .class_ = (uint32_t)class_,
+                         .loser = *loser,
+                         .winner = *winner},
+        };
+
+        mkv_effect_send(server->effects, session->link, &frame);
+    }
+    mkv_buf_deinit(&path);
+}
+
+static int merge(struct mkv_server *server, struct mkv_bytes key, const struct mkv_update *update)
+{
+    struct mkv_merge merged;
+    struct mkv_update other;
+    int error = mkv_merge_decide(server->store, key, update, &merged, &other);
+
+    if (error != 0) {
+        return error;
+    }
+    mkv_tock_see(&server->tock, update->tock);
+    if (merged.conflict != MKV_CONFLICT_NONE && merged.verdict == MKV_MERGE_WON) {
+        tell_conflict(server, key, merged.conflict, &other, update);
+    } else if (merged.conflict != MKV_CONFLICT_NONE) {
+        tell_conflict(server, key, merged.conflict, update, &other);
+    }
+
+    switch (merged.verdict) {
+    case MKV_MERGE_SAME:
+        server->counts.duplicates++;
+        break;
+    case MKV_MERGE_LOST:
+        server->counts.outdated++;
+        break;
+    case MKV_MERGE_WON: {
+        struct mkv_head head = mkv_head_of(update);
+
+        server->counts.updates++;
+        error = mkv_store_put(server->store, key, &head, &merged.update);
+        break;
+    }
+    }
+    return error;
+}
+
+/* Whether this very update is what the store holds at @key. */
+static bool is_held(const struct mkv_server *server,
+                    struct mkv_bytes key,
+                    const struct mkv_update *update)
+{
+    struct mkv_tree_entry held;
+    struct mkv_head head = mkv_head_of(update);
+
+    return mkv_tree_find(mkv_store_tree(server->store), key, &held) &&
+           mkv_head_compare(&head, &held.head) == 0;
+}
+
+/*
+ * An update without a tock: the server it names stamps it, once.  A repeat must never be stamped
+ * anew, or an old value would overwrite newer ones; and what belongs to no session that we know
+ * may be such a repeat.
+ */
+static int stamp(struct mkv_server *server,
+                 struct mkv_now now,
+                 struct mkv_session *session,
+                 struct mkv_bytes key,
+                 const struct mkv_update *update)
+{
+    uint64_t counter = update->ticks.at[0].counter;
+    struct mkv_update stamped = *update;
+
+    if (session == NULL) {
+        return 0;
+    }
+    if (mkv_seen_has(&session->seen, counter)) {
+        mkv_server_ack(server, now, session);
+        return 0;
+    }
+    stamped.has_tock = true;
+    stamped.tock = mkv_tock_next(&server->tock, now.wall_ms);
+    server->counts.stamped++;
+
+    note(server, now, session, counter);
+    if (!mkv_seen_has(&session->seen, counter)) {
+        return 0; /* too many holes to remember it: it will be repeated, and stamped then */
+    }
+    mkv_effect_publish(server->effects, key, &stamped);
+    return merge(server, key, &stamped);
+}
+
+int mkv_server_update(struct mkv_server *server,
+                      struct mkv_now now,
+                      struct mkv_bytes key,
+                      const struct mkv_update *update)
+{
+    const struct mkv_tick *dot = &update->ticks.at[0];
+    struct mkv_session *session = session_of(server, dot);
+
+    if (server->failure != 0) {
+        server->counts.dropped++;
+        return 0;
+    }
+    if (!update->has_tock) {
+        return stamp(server, now, session, key, update);
+    }
+    if (session != NULL && mkv_seen_has(&session->seen, dot->counter) &&
+        is_held(server, key, update)) {
+        server->counts.duplicates++;
+        mkv_server_ack(server, now, session);
+        return 0;
+    }
+
+    switch (mkv_tock_judge(&server->tock, now.wall_ms, update->tock)) {
+    case MKV_TOCK_FUTURE:
+        refuse(server, now, session, dot->counter, MKV_E_FUTURE);
+        return 0;
+    case MKV_TOCK_STALE:
+        refuse(server, now, session, dot->counter, MKV_E_STALE);
+        return 0;
+    case MKV_TOCK_FINE:
+        break;
+    }
+
+    int error = merge(server, key, update);
+
+    if (error == 0 && session != NULL && mkv_seen_has(&session->seen, dot->counter)) {
+        mkv_server_ack(server, now, session);
+    } else if (error == 0) {
+        note(server, now, session, dot->counter);
+    }
+    return error;
+}
+
+void mkv_server_bad_update(struct mkv_server *server,
+                           struct mkv_now now,
+                           struct mkv_bytes topic,
+                           const struct mkv_tick *dot,
+                           int error)
+{
+    int shown = topic.len > 200 ? 200 : (int)topic.len;
+    struct mkv_session *session = dot == NULL ? NULL : session_of(server, dot);
+
+    server->counts.refused++;
+    if (session != NULL && server->failure == 0) {
+        refuse(server, now, session, dot->counter, error);
+    }
+    if (now.ms - server->complained_ms < COMPLAIN_MS) {
+        server->n_unspoken++;
+        return;
+    }
+    mkv_effect_log(server->effects, MKV_LOG_WARNING,
+                   "a message on '%.*s' is ignored: %s (and %llu others)", shown,
+                   (const char *)topic.at, mkv_error_text(error),
+                   (unsigned long long)server->n_unspoken);
+    server->complained_ms = now.ms;
+    server->n_unspoken = 0;
+}

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/assert.h"
+#include "core/server_state.h"
+#include "wire/path.h"
+
+/*
+ * What a client asks over an open link (docs/protocol.md, 7.2 and 7.3).
+ */
+#define REPORT_MAX 8192U
+
+static struct mkv_request **find_request(struct mkv_server_link *link, uint64_t id)
+{
+    for (uint32_t i = 0; i < link->n_requests; i++) {
+        if (link->requests[i]->id == id) {
+            return &link->requests[i];
+        }
+    }
+    return NULL;
+}
+
+static void end_request(struct mkv_server_link *link, struct mkv_request **at)
+{
+    mkv_request_free(*at);
+    link->n_requests--;
+    *at = link->requests[link->n_requests];
+}
+
+void mkv_serve_end_all(struct mkv_server *server, struct mkv_server_link *link)
+{
+    (void)server;
+    while (link->n_requests > 0) {
+        end_request(link, &link->requests[0]);
+    }
+}
+
+/* Errors that are the asker's own, in contrast to those that break the batch. */
+static bool is_askers_fault(int error)
+{
+    return error > MKV_E_NO_MEMORY;
+}
+
+static int open_request(struct mkv_server *server,
+                        struct mkv_server_link *link,
+                        const struct mkv_frame *frame)
+{
+    struct mkv_request *request;
+    int error = 0;
+
+    if (find_request(link, frame->id) != NULL) {
+        error = MKV_E_UNEXPECTED;
+    } else if (link->n_requests == MKV_REQUESTS_MAX) {
+        error = MKV_E_BUSY;
+    } else {
+        error = mkv_request_open(server->store, frame, &request);
+    }
+    if (error == 0) {
+        link->requests[link->n_requests++] = request;
+        server->requests_pending = true;
+        return 0;
+    }
+    if (is_askers_fault(error)) {
+        mkv_server_send_error(server, link, frame->id, error, mkv_error_text(error));
+        return 0;
+    }
+    return error;
+}
+
+static void take_credit(struct mkv_server *server,
+                        struct mkv_server_link *link,
+                        const struct mkv_frame *frame)
+{
+    struct mkv_request **request = find_request(link, frame->id);
+
+    if (request == NULL) { /* it has ended meanwhile */
+        return;
+    }
+    if (frame->credit > UINT32_MAX - (*request)->credit) {
+        (*request)->credit = UINT32_MAX;
+    } else {
+        (*request)->credit += frame->credit;
+    }
+    server->requests_pending = true;
+}
+
+static void cancel(struct mkv_server *server,
+                   struct mkv_server_link *link,
+                   const struct mkv_frame *frame)
+{
+    struct mkv_request **request = find_request(link, frame->id);
+
+    if (request != NULL) {
+        end_request(link, request);
+        mkv_server_send_error(server, link, frame->id, MKV_E_CANCELLED,
+                              mkv_error_text(MKV_E_CANCELLED));
+    }
+}
+
+static int check(struct mkv_server *server,
+                 struct mkv_server_link *link,
+                 const struct mkv_frame *frame)
+{
+    struct mkv_buf key;
+    struct mkv_cbor_reader r;
+
+    mkv_buf_init(&key, MKV_PATH_KEY_MAX);
+    mkv_cbor_reader_init(&r, frame->path.path);
+
+    int error = mkv_path_from_cbor(&r, &key);
+
+    if (error == 0) {
+        struct mkv_summary sum =
+            mkv_tree_summary(mkv_store_tree(server->store), mkv_buf_bytes(&key));
+        struct mkv_frame answer = {
+            .kind = MKV_FRAME_DIGEST,
+            .id = frame->id,
+            .digest = {.count = sum.n_entries, .place = mkv_store_place(server->store)},
+        };
+
+        mkv_digest_bytes(sum.digest, answer.digest.digest);
+        mkv_effect_send(server->effects, link->number, &answer);
+    } else if (is_askers_fault(error)) {
+        mkv_server_send_error(server, link, frame->id, error, mkv_error_text(error));
+        error = 0;
+    }
+    mkv_buf_deinit(&key);
+    return error;
+}
+
+struct fact {
+    const char *name;
+    uint64_t number;
+};
+
+/* For people and monitoring: text keys, in a fixed order. */
+static void write_report(const struct mkv_server *server,
+                         struct mkv_now now,
+                         struct mkv_cbor_writer *w)
+{
+    struct mkv_summary sum = mkv_tree_summary(mkv_store_tree(server->store), mkv_bytes(NULL, 0));
+    struct mkv_store_stats stats;
+
+    mkv_store_stats(server->store, &stats);
+    const struct mkv_server_counts *c = &server->counts;
+    const struct fact facts[] = {
+        {"entries", sum.n_live},
+        {"tombstones", sum.n_entries - sum.n_live},
+        {"position", mkv_store_place(server->store).position},
+        {"tock", mkv_tock_now(&server->tock, now.wall_ms)},
+        {"uptime_s", (uint64_t)(now.ms - server->started_ms) / 1000},
+        {"links", server->links.n},
+        {"sessions", server->sessions.n},
+        {"log_rows", stats.n_rows},
+        {"log_dead", stats.n_dead},
+        {"disk_used", stats.bytes_used},
+        {"disk_max", stats.bytes_max},
+        {"updates", c->updates},
+        {"duplicates", c->duplicates},
+        {"outdated", c->outdated},
+        {"conflicts", c->conflicts},
+        {"refused", c->refused},
+        {"nacks", c->nacks},
+        {"stamped", c->stamped},
+        {"repeats", c->repeats},
+        {"voids", c->voids},
+        {"dropped", c->dropped},
+    };
+    const size_t n_facts = sizeof(facts) / sizeof(facts[0]);
+    uint8_t digest[MKV_DIGEST_LEN];
+
+    mkv_digest_bytes(sum.digest, digest);
+    mkv_cbor_write_map(w, n_facts + 8);
+    mkv_cbor_write_text(w, mkv_bytes_of("name"));
+    mkv_cbor_write_text(w, server->config.name);
+    mkv_cbor_write_text(w, mkv_bytes_of("software"));
+    mkv_cbor_write_text(w, server->config.software);
+    mkv_cbor_write_text(w, mkv_bytes_of("root"));
+    mkv_cbor_write_text(w, server->config.root);
+    mkv_cbor_write_text(w, mkv_bytes_of("store"));
+    mkv_cbor_write_bytes(w, mkv_bytes(mkv_store_id(server->store), MKV_STORE_ID_LEN));
+    mkv_cbor_write_text(w, mkv_bytes_of("digest"));
+    mkv_cbor_write_bytes(w, mkv_bytes(digest, sizeof(digest)));
+    mkv_cbor_write_text(w, mkv_bytes_of("broker"));
+    mkv_cbor_write_text(w, mkv_bytes_of(server->broker_connected ? "connected" : "away"));
+    mkv_cbor_write_text(w, mkv_bytes_of("clock"));
+    mkv_cbor_write_text(w, mkv_bytes_of(now.wall_ms > 0 ? "trusted" : "not trusted"));
+    mkv_cbor_write_text(w, mkv_bytes_of("state"));
+    mkv_cbor_write_text(
+        w, mkv_bytes_of(server->failure == 0 ? "writing" : mkv_error_text(server->failure)));
+    for (size_t i = 0; i < n_facts; i++) {
+        mkv_cbor_write_text(w, mkv_bytes_of(facts[i].name));
+        mkv_cbor_write_uint(w, facts[i].number);
+    }
+}
+
+static int report(struct mkv_server *server,
+                  struct mkv_now now,
+                  struct mkv_server_link *link,
+                  const struct mkv_frame *frame)
+{
+    struct mkv_buf buf;
+    struct mkv_cbor_writer w;
+
+    mkv_buf_init(&buf, REPORT_MAX);
+    mkv_cbor_writer_init(&w, &buf);
+    write_report(server, now, &w);
+    if (w.error == 0) {
+        struct mkv_frame answer = {
+            .kind = MKV_FRAME_REPORT, .id = frame->id, .report = mkv_buf_bytes(&buf)};
+
+        mkv_effect_send(server->effects, link->number, &answer);
+    }
+    mkv_buf_deinit(&buf);
+    return w.error;
+}
+
+static void pong(struct mkv_server *server,
+                 struct mkv_now now,
+                 struct mkv_server_link *link,
+                 uint64_t id)
+{
+    struct mkv_frame answer = {
+        .kind = MKV_FRAME_PONG, .id = id, .tock = mkv_tock_now(&server->tock, now.wall_ms)};
+
+    mkv_effect_send(server->effects, link->number, &answer);
+}
+
+/* The client does not have these: no use in asking again. */
+static void take_void(struct mkv_server *server,
+                      struct mkv_now now,
+                      struct mkv_session *session,
+                      const struct mkv_frame_range *range)
+{
+    struct mkv_run run = {range->first, range->last};
+
+    if (server->failure == 0 &&
+        mkv_session_note(session, now, &server->config.session_limits, run) == MKV_SEEN_NEW) {
+        server->counts.voids += run.last - run.first + 1;
+        mkv_server_mark_dirty(server, session);
+        mkv_server_wake_at(server, session->ask_ms);
+    }
+}
+
+int mkv_serve_frame(struct mkv_server *server,
+                    struct mkv_now now,
+                    struct mkv_server_link *link,
+                    const struct mkv_frame *frame)
+{
+    switch (frame->kind) {
+    case MKV_FRAME_READ:
+    case MKV_FRAME_LIST:
+        return open_request(server, link, frame);
+    case MKV_FRAME_CHECK:
+        return check(server, link, frame);
+    case MKV_FRAME_STATUS:
+        return report(server, now, link, frame);
+    case MKV_FRAME_PING:
+        pong(server, now, link, frame->id);
+        return 0;
+    case MKV_FRAME_CREDIT:
+        take_credit(server, link, frame);
+        return 0;
+    case MKV_FRAME_CANCEL:
+        cancel(server, link, frame);
+        return 0;
+    case MKV_FRAME_VOID:
+        take_void(server, now, link->session, &frame->range);
+        return 0;
+    case MKV_FRAME_HELLO:
+    case MKV_FRAME_AUTH:
+    case MKV_FRAME_SESSION:
+    case MKV_FRAME_BIRTH:
+    case MKV_FRAME_ERROR:
+    case MKV_FRAME_BYE:
+    case MKV_FRAME_ACK:
+    case MKV_FRAME_NACK:
+    case MKV_FRAME_CONFLICT:
+    case MKV_FRAME_REPEAT:
+    case MKV_FRAME_STATE:
+    case MKV_FRAME_DATA:
+    case MKV_FRAME_END:
+    case MKV_FRAME_CHILDREN:
+    case MKV_FRAME_DIGEST:
+    case MKV_FRAME_REPORT:
+    case MKV_FRAME_PONG:
+        break;
+    }
+    mkv_server_send_error(server, link, 0, MKV_E_UNEXPECTED, mkv_error_text(MKV_E_UNEXPECTED));
+    return 0;
+}
+
+/* One turn for every request of a link; whether any has more to do. */
+static int turn_link(struct mkv_server *server, struct mkv_server_link *link, bool *more)
+{
+    for (uint32_t i = link->n_requests; i > 0; i--) { /* backwards: the last takes a gap's place */
+        enum mkv_request_state state = MKV_REQUEST_WAITING;
+        int error = mkv_request_turn(link->requests[i - 1], server->store, server->effects,
+                                     link->number, &state);
+
+        if (error != 0) {
+            return error;
+        }
+        if (state == MKV_REQUEST_DONE) {
+            end_request(link, &link->requests[i - 1]);
+        }
+        *more = *more || state == MKV_REQUEST_MORE;
+    }
+    return 0;
+}
+
+void mkv_server_congested(struct mkv_server *server, uint64_t number, bool congested)
+{
+    struct mkv_server_link *link = mkv_map_get(&server->links, number);
+
+    if (link != NULL) {
+        link->congested = congested;
+        server->requests_pending = server->requests_pending || !congested;
+    }
+}
+
+int mkv_serve_turn(struct mkv_server *server)
+{
+    size_t cursor = 0;
+    struct mkv_server_link *link;
+    bool more = false;
+
+    while ((link = mkv_map_each(&server->links, &cursor)) != NULL) {
+        int error = 0;
+
+        if (!mkv_effect_room(server->effects)) {
+            more = true;
+            break;
+        }
+        if (!link->congested) {
+            error = turn_link(server, link, &more);
+        }
+        if (error != 0) {
+            return error;
+        }
+    }
+    server->requests_pending = more;
+    return 0;
+}

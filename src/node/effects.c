@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/effects.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/assert.h"
+#include "base/limits.h"
+
+struct record {
+    enum mkv_output_kind kind;
+    enum mkv_log_level level;
+    uint64_t link;
+    size_t topic_len;
+    size_t payload_len;
+};
+
+void mkv_effects_init(struct mkv_effects *effects, struct mkv_bytes root, enum mkv_profile profile)
+{
+    *effects = (struct mkv_effects){.root = root, .profile = profile};
+    mkv_buf_init(&effects->queue, MKV_OUTPUTS_MAX);
+}
+
+void mkv_effects_deinit(struct mkv_effects *effects)
+{
+    mkv_buf_deinit(&effects->queue);
+}
+
+void mkv_effects_release(struct mkv_effects *effects)
+{
+    effects->released = effects->queue.len;
+}
+
+void mkv_effects_drop(struct mkv_effects *effects)
+{
+    mkv_buf_truncate(&effects->queue, effects->released);
+    effects->error = 0;
+}
+
+bool mkv_effects_take(struct mkv_effects *effects, struct mkv_output *ret_output)
+{
+    struct record record;
+    const uint8_t *at = effects->queue.at + effects->taken;
+
+    if (effects->taken == effects->released) {
+        if (effects->taken > 0 && effects->released == effects->queue.len) {
+            mkv_buf_clear(&effects->queue);
+            effects->taken = 0;
+            effects->released = 0;
+        }
+        return false;
+    }
+    memcpy(&record, at, sizeof(record));
+    at += sizeof(record);
+    *ret_output = (struct mkv_output){
+        .kind = record.kind,
+        .level = record.level,
+        .link = record.link,
+        .topic = mkv_bytes(at, record.topic_len),
+        .payload = mkv_bytes(at + record.topic_len, record.payload_len),
+    };
+    effects->taken += sizeof(record) + record.topic_len + record.payload_len;
+    return true;
+}
+
+/* Starts a record; topic and payload are appended behind it, then end_record() is called. */
+static size_t begin_record(struct mkv_effects *effects)
+{
+    size_t start = effects->queue.len;
+    struct record record = {0};
+
+    if (effects->error == 0) {
+        effects->error = mkv_buf_append(&effects->queue, mkv_bytes(&record, sizeof(record)));
+    }
+    return start;
+}
+
+/* @topic_len bytes behind the record's head are its topic, the rest is its payload. */
+static void end_record(struct mkv_effects *effects,
+                       size_t start,
+                       size_t topic_len,
+                       struct record record)
+{
+    if (effects->error != 0) {
+        mkv_buf_truncate(&effects->queue, start);
+        if (effects->error == MKV_E_TOO_LARGE) {
+            effects->error = MKV_E_QUEUE_FULL;
+        }
+        return;
+    }
+    record.topic_len = topic_len;
+    record.payload_len = effects->queue.len - start - sizeof(record) - topic_len;
+    memcpy(effects->queue.at + start, &record, sizeof(record));
+}
+
+void mkv_effect_send(struct mkv_effects *effects, uint64_t link, const struct mkv_frame *frame)
+{
+    size_t start = begin_record(effects);
+
+    if (effects->error == 0) {
+        effects->error = mkv_frame_encode(frame, &effects->queue);
+    }
+    end_record(effects, start, 0, (struct record){.kind = MKV_OUTPUT_SEND, .link = link});
+}
+
+void mkv_effect_close(struct mkv_effects *effects, uint64_t link)
+{
+    size_t start = begin_record(effects);
+
+    end_record(effects, start, 0, (struct record){.kind = MKV_OUTPUT_CLOSE, .link = link});
+}
+
+static size_t topic_end(const struct mkv_effects *effects, size_t start)
+{
+    return effects->error != 0 ? 0 : effects->queue.len - start - sizeof(struct record);
+}
+
+void mkv_effect_publish(struct mkv_effects *effects,
+                        struct mkv_bytes key,
+                        const struct mkv_update *update)
+{
+    size_t start = begin_record(effects);
+
+    if (effects->error == 0) {
+        effects->error = mkv_topic_of_path(effects->root, effects->profile, key, &effects->queue);
+    }
+
+    size_t topic_len = topic_end(effects, start);
+
+    if (effects->error == 0) {
+        effects->error = mkv_update_encode(update, &effects->queue);
+    }
+    end_record(effects, start, topic_len, (struct record){.kind = MKV_OUTPUT_PUBLISH});
+}
+
+void mkv_effect_reply(struct mkv_effects *effects, const struct mkv_server_reply *reply)
+{
+    size_t start = begin_record(effects);
+
+    if (effects->error == 0) {
+        effects->error = mkv_topic_of_svc(effects->root, "server", &effects->queue);
+    }
+
+    size_t topic_len = topic_end(effects, start);
+
+    if (effects->error == 0) {
+        effects->error = mkv_server_reply_encode(reply, &effects->queue);
+    }
+    end_record(effects, start, topic_len, (struct record){.kind = MKV_OUTPUT_PUBLISH});
+}
+
+bool mkv_effect_room(const struct mkv_effects *effects)
+{
+    return effects->queue.len - effects->taken < MKV_OUTPUTS_ROOM;
+}
+
+/* Topics and peers' texts may hold control characters: they must not reach a terminal. */
+static void make_printable(char *text)
+{
+    for (char *at = text; *at != '\0'; at++) {
+        if ((unsigned char)*at < 0x20 || (unsigned char)*at == 0x7f) {
+            *at = '?';
+        }
+    }
+}
+
+void mkv_effect_log(struct mkv_effects *effects, enum mkv_log_level level, const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+    size_t start = begin_record(effects);
+
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    make_printable(text);
+    if (effects->error == 0) {
+        effects->error = mkv_buf_append(&effects->queue, mkv_bytes_of(text));
+    }
+    end_record(effects, start, 0, (struct record){.kind = MKV_OUTPUT_LOG, .level = level});
+}

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "node/server.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "node/effects.h"
+#include "wire/path.h"
+#include "wire/topic.h"
+
+struct mkv_server_node {
+    struct mkv_server_node_config config;
+    struct mkv_store *store; /* not owned */
+    struct mkv_server *server;
+    struct mkv_effects effects;
+    struct mkv_buf key;     /* of the message being decoded */
+    int64_t batch_until_ms; /* when the open batch must be committed; MKV_NEVER: none is open */
+    uint32_t batch_inputs;
+    size_t batch_bytes;
+    int error;
+};
+
+int mkv_server_node_new(const struct mkv_server_node_config *config,
+                        struct mkv_store *store,
+                        struct mkv_now now,
+                        struct mkv_server_node **ret_node)
+{
+    struct mkv_server_node *node = mkv_mem_alloc(sizeof(*node));
+
+    if (node == NULL) {
+        return MKV_E_NO_MEMORY;
+    }
+    node->config = *config;
+    node->store = store;
+    node->batch_until_ms = MKV_NEVER;
+    mkv_effects_init(&node->effects, config->server.root, config->server.profile);
+    mkv_buf_init(&node->key, MKV_PATH_KEY_MAX);
+
+    int error = mkv_server_new(&config->server, store, &node->effects, now, &node->server);
+
+    if (error == 0) {
+        error = mkv_store_commit(store);
+    }
+    if (error != 0) {
+        mkv_server_node_free(node);
+        return error;
+    }
+    mkv_effects_release(&node->effects);
+    *ret_node = node;
+    return 0;
+}
+
+void mkv_server_node_free(struct mkv_server_node *node)
+{
+    if (node == NULL) {
+        return;
+    }
+    mkv_server_free(node->server);
+    mkv_store_abort(node->store);
+    mkv_effects_deinit(&node->effects);
+    mkv_buf_deinit(&node->key);
+    mkv_mem_free(node);
+}
+
+static void close_batch(struct mkv_server_node *node)
+{
+    node->batch_until_ms = MKV_NEVER;
+    node->batch_inputs = 0;
+    node->batch_bytes = 0;
+}
+
+/* The batch cannot be kept: back to what the store holds, with nothing said. */
+static void fail(struct mkv_server_node *node, struct mkv_now now, int failure)
+{
+    mkv_store_abort(node->store);
+    mkv_effects_drop(&node->effects);
+    close_batch(node);
+    node->error = mkv_server_rollback(node->server, now, failure);
+    mkv_effects_release(&node->effects);
+}
+
+static void commit(struct mkv_server_node *node, struct mkv_now now)
+{
+    int error = mkv_server_settle(node->server, now);
+
+    if (error == 0) {
+        error = node->effects.error;
+    }
+    if (error == 0) {
+        error = mkv_store_commit(node->store);
+    }
+    if (error != 0) {
+        fail(node, now, error);
+        return;
+    }
+    close_batch(node);
+    mkv_effects_release(&node->effects);
+}
+
+/* What every input ends with: @error is that of its step, @size what it weighed. */
+static void after_input(struct mkv_server_node *node, struct mkv_now now, int error, size_t size)
+{
+    if (error == 0) {
+        error = node->effects.error;
+    }
+    if (error != 0) {
+        fail(node, now, error);
+        return;
+    }
+    if (!mkv_server_dirty(node->server)) {
+        mkv_effects_release(&node->effects);
+        return;
+    }
+    node->batch_inputs++;
+    node->batch_bytes += size;
+    if (node->batch_until_ms == MKV_NEVER) {
+        node->batch_until_ms = now.ms + node->config.window_ms;
+    }
+    if (now.ms >= node->batch_until_ms || node->batch_inputs >= MKV_BATCH_UPDATES_MAX ||
+        node->batch_bytes >= MKV_BATCH_BYTES_MAX) {
+        commit(node, now);
+    }
+}
+
+void mkv_server_node_link_opened(struct mkv_server_node *node,
+                                 struct mkv_now now,
+                                 uint64_t link,
+                                 enum mkv_peer_kind peer)
+{
+    after_input(node, now, mkv_server_link_opened(node->server, now, link, peer), 0);
+}
+
+void mkv_server_node_link_closed(struct mkv_server_node *node, struct mkv_now now, uint64_t link)
+{
+    after_input(node, now, mkv_server_link_closed(node->server, now, link), 0);
+}
+
+void mkv_server_node_link_congested(struct mkv_server_node *node, uint64_t link, bool congested)
+{
+    mkv_server_congested(node->server, link, congested);
+}
+
+void mkv_server_node_frame(struct mkv_server_node *node,
+                           struct mkv_now now,
+                           uint64_t link,
+                           struct mkv_bytes map)
+{
+    struct mkv_frame frame = {0};
+    int error = mkv_frame_decode(map, &frame);
+
+    if (error == 0) {
+        error = mkv_server_frame(node->server, now, link, &frame);
+    } else {
+        error = mkv_server_bad_frame(node->server, now, link, error, frame.id);
+    }
+    after_input(node, now, error, map.len);
+}
+
+static int take_update(struct mkv_server_node *node,
+                       struct mkv_now now,
+                       struct mkv_bytes topic,
+                       struct mkv_bytes payload)
+{
+    const struct mkv_server_config *config = &node->config.server;
+    struct mkv_update update;
+    int error = mkv_update_decode(payload, &update);
+
+    if (error != 0) {
+        mkv_server_bad_update(node->server, now, topic, NULL, error);
+        return 0;
+    }
+    mkv_buf_clear(&node->key);
+    error = mkv_topic_to_path(config->root, config->profile, topic, &node->key);
+    if (error == MKV_E_NO_MEMORY) {
+        return error;
+    }
+    if (error != 0) {
+        mkv_server_bad_update(node->server, now, topic, &update.ticks.at[0], error);
+        return 0;
+    }
+    return mkv_server_update(node->server, now, mkv_buf_bytes(&node->key), &update);
+}
+
+static int take_svc(struct mkv_server_node *node,
+                    struct mkv_now now,
+                    struct mkv_bytes topic,
+                    struct mkv_bytes payload)
+{
+    struct mkv_query query;
+    struct mkv_birth birth;
+    struct mkv_bytes root = node->config.server.root;
+    int error = 0;
+
+    if (mkv_topic_is_svc(root, "query", topic)) {
+        error = mkv_query_decode(payload, &query);
+        if (error == 0) {
+            mkv_server_query(node->server, &query);
+        }
+    } else if (mkv_topic_is_svc(root, "birth", topic)) {
+        error = mkv_birth_decode(payload, &birth);
+        if (error == 0) {
+            mkv_server_birth(node->server, &birth);
+        }
+    }
+    if (error != 0) {
+        mkv_server_bad_update(node->server, now, topic, NULL, error);
+    }
+    return 0;
+}
+
+/* Whether @topic is "<root>/d" or lies below it. */
+static bool is_data(struct mkv_bytes root, struct mkv_bytes topic)
+{
+    return topic.len >= root.len + 2 && mkv_bytes_starts_with(topic, root) &&
+           memcmp(topic.at + root.len, "/d", 2) == 0 &&
+           (topic.len == root.len + 2 || topic.at[root.len + 2] == '/');
+}
+
+void mkv_server_node_message(struct mkv_server_node *node,
+                             struct mkv_now now,
+                             struct mkv_bytes topic,
+                             struct mkv_bytes payload,
+                             bool retained)
+{
+    int error = 0;
+
+    if (retained || payload.len == 0) { /* never ours: protocol.md, section 4 */
+        mkv_server_bad_update(node->server, now, topic, NULL, MKV_E_UNEXPECTED);
+    } else if (is_data(node->config.server.root, topic)) {
+        error = take_update(node, now, topic, payload);
+    } else {
+        error = take_svc(node, now, topic, payload);
+    }
+    after_input(node, now, error, payload.len);
+}
+
+void mkv_server_node_broker(struct mkv_server_node *node, struct mkv_now now, bool connected)
+{
+    mkv_server_broker(node->server, now, connected);
+    after_input(node, now, 0, 0);
+}
+
+/* In a batch of its own: if it fails, nothing else is dropped with it. */
+static void probe(struct mkv_server_node *node, struct mkv_now now)
+{
+    int error = mkv_server_probe(node->server, now);
+
+    if (error == 0) {
+        error = mkv_store_commit(node->store);
+    }
+    if (error != 0) {
+        mkv_store_abort(node->store);
+        return;
+    }
+    mkv_server_recovered(node->server);
+    mkv_effects_release(&node->effects);
+}
+
+void mkv_server_node_time(struct mkv_server_node *node, struct mkv_now now)
+{
+    if (now.ms >= node->batch_until_ms) {
+        commit(node, now);
+    }
+    if (mkv_server_probe_due(node->server, now)) {
+        mkv_server_node_flush(node, now);
+        probe(node, now);
+    }
+    after_input(node, now, mkv_server_time(node->server, now), 0);
+}
+
+int64_t mkv_server_node_deadline(const struct mkv_server_node *node)
+{
+    int64_t deadline = mkv_server_deadline(node->server);
+
+    return deadline < node->batch_until_ms ? deadline : node->batch_until_ms;
+}
+
+bool mkv_server_node_output(struct mkv_server_node *node, struct mkv_output *ret_output)
+{
+    return mkv_effects_take(&node->effects, ret_output);
+}
+
+void mkv_server_node_flush(struct mkv_server_node *node, struct mkv_now now)
+{
+    if (node->batch_until_ms != MKV_NEVER) {
+        commit(node, now);
+    }
+}
+
+int mkv_server_node_error(const struct mkv_server_node *node)
+{
+    return node->error;
+}

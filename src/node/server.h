@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A whole server, still without I/O: bytes and time go in, bytes come out.
+ *
+ *     bytes -> decode -> core/server: step -> commit -> encoded outputs
+ *
+ * Commit, then speak: outputs are held back until the store has put on disk what they tell of.
+ * Inputs are gathered into one transaction for a short window (group commit); an input that
+ * changes nothing is answered at once, unless a window is open.
+ *
+ * After each input, and at mkv_server_node_deadline(), take all outputs.
+ */
+#ifndef MKV_NODE_SERVER_H
+#define MKV_NODE_SERVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "core/server.h"
+
+#define MKV_BATCH_UPDATES_MAX 1000U      /* a batch of this many messages is committed at once */
+#define MKV_BATCH_BYTES_MAX   (8U << 20) /* ... or of this many bytes */
+
+struct mkv_server_node_config {
+    struct mkv_server_config server;
+    int64_t window_ms; /* how long the first change of a batch may wait for others; 0: not at all */
+};
+
+enum mkv_output_kind {
+    MKV_OUTPUT_SEND,    /* @payload, one or more whole frames, over @link */
+    MKV_OUTPUT_CLOSE,   /* @link, once everything sent is out */
+    MKV_OUTPUT_PUBLISH, /* @payload on @topic: configured QoS, not retained */
+    MKV_OUTPUT_LOG,     /* @payload: one line of printable text; @level */
+};
+
+struct mkv_output {
+    enum mkv_output_kind kind;
+    enum mkv_log_level level;
+    uint64_t link;
+    struct mkv_bytes topic;
+    struct mkv_bytes payload;
+};
+
+struct mkv_server_node;
+
+/* @store is borrowed.  Errors of mkv_server_new(). */
+int mkv_server_node_new(const struct mkv_server_node_config *config,
+                        struct mkv_store *store,
+                        struct mkv_now now,
+                        struct mkv_server_node **ret_node) MKV_MUST_CHECK;
+
+/* Drops what is not committed: the store is left as after the last commit. */
+void mkv_server_node_free(struct mkv_server_node *node);
+
+/* Inputs.  What a peer does wrong is answered; what the disk does wrong, see _error(). */
+void mkv_server_node_link_opened(struct mkv_server_node *node,
+                                 struct mkv_now now,
+                                 uint64_t link,
+                                 enum mkv_peer_kind peer);
+void mkv_server_node_link_closed(struct mkv_server_node *node, struct mkv_now now, uint64_t link);
+void mkv_server_node_link_congested(struct mkv_server_node *node, uint64_t link, bool congested);
+/* @map: the frame without its length. */
+void mkv_server_node_frame(struct mkv_server_node *node,
+                           struct mkv_now now,
+                           uint64_t link,
+                           struct mkv_bytes map);
+void mkv_server_node_message(struct mkv_server_node *node,
+                             struct mkv_now now,
+                             struct mkv_bytes topic,
+                             struct mkv_bytes payload,
+                             bool retained);
+void mkv_server_node_broker(struct mkv_server_node *node, struct mkv_now now, bool connected);
+void mkv_server_node_time(struct mkv_server_node *node, struct mkv_now now);
+
+/* When mkv_server_node_time() has something to do, in mkv_now.ms; 0: at once; or MKV_NEVER. */
+int64_t mkv_server_node_deadline(const struct mkv_server_node *node);
+
+/* The next output that may leave; its bytes are valid until the next call of anything here. */
+bool mkv_server_node_output(struct mkv_server_node *node, struct mkv_output *ret_output);
+
+/* Commits what is open now, without waiting for the window; for an orderly end. */
+void mkv_server_node_flush(struct mkv_server_node *node, struct mkv_now now);
+
+/* Not 0: the store cannot even be read, or memory is out; the server has stopped for good. */
+int mkv_server_node_error(const struct mkv_server_node *node);
+
+#endif
