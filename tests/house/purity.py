@@ -21,6 +21,9 @@ PURE_ROOMS = ["base", "wire", "core", "store", "node"]
 MEMBER = re.compile(r"^.*\[(.+)\.o\]:$")
 WANTED = "Uvw"  # undefined, and undefined but weak
 
+# The C library writes a float's point, and groups thousands, as the locale has it.
+LOCALE_FORMAT = re.compile(r"(?<!%)(?:%%)*%(?:[-+ #0]*'|[-+ #0]*[\d*]*(?:\.[\d*]*)?[lL]?[aefgAEFG])")
+
 
 def read_allowed(text):
     """[(file pattern, symbol pattern)]"""
@@ -74,6 +77,13 @@ def find_built(build, n_sources):
     return libraries, findings
 
 
+def find_locale_formats(path, text):
+    code = sources.without_comments(text)
+    return [f"{path}:{sources.line_of(code, literal.start())}: {match.group(0)} asks the locale"
+            for literal in sources.TEXT.finditer(code)
+            for match in LOCALE_FORMAT.finditer(literal.group(0))]
+
+
 def build_planted(folder, compiler, name, text):
     """A library of one file."""
     source = os.path.join(folder, name)
@@ -98,6 +108,10 @@ def self_test(report, compiler, allowed):
         with tempfile.TemporaryDirectory() as folder:
             library = build_planted(folder, compiler, name, text)
             report.catches(f"{room}/{name}", find_calls_out({room: library}, allowed))
+    report.catches("a float in a format", find_locale_formats("a.c", 'f("%d %-5.*f");\n'))
+    report.catches("thousands in a format", find_locale_formats("a.c", """f("%'d");\n"""))
+    report.rule("self-test: other formats are fine",
+                find_locale_formats("a.c", 'f("%d 5%% full %zu %.*s %5" PRIu64 " 100%%g");\n'))
     with tempfile.TemporaryDirectory() as folder:
         heap = build_planted(folder, compiler, "mem.c",
                              "#include <stdlib.h>\nvoid f(void *at) { free(at); }\n")
@@ -115,6 +129,9 @@ def main(root, build, compiler):
     libraries, missing = find_built(build, n_sources)
     report.rule("the pure rooms are built", missing)
     report.rule("the pure rooms call nothing impure", find_calls_out(libraries, allowed))
+    report.rule("no format in them depends on the locale",
+                [finding for path in sources.find(root, [f"src/{room}" for room in PURE_ROOMS], [".c"])
+                 for finding in find_locale_formats(path, sources.read(root, path))])
     report.end()
 
 
