@@ -496,6 +496,9 @@ struct mkv_bytes mkv_cbor_read_raw(struct mkv_cbor_reader *r)
         close_full_levels(&walk);
     } while (r->error == 0 && walk.depth > 0);
 
+    if (start.len - r->rest.len > MKV_VALUE_MAX) {
+        mkv_cbor_fail(r, MKV_E_TOO_LARGE);
+    }
     if (r->error != 0) {
         r->rest = start;
         return mkv_bytes(NULL, 0);
