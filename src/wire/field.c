@@ -29,11 +29,11 @@ static uint64_t read_number(struct mkv_cbor_reader *r, uint64_t min, uint64_t ma
     return number;
 }
 
-static int read_code(struct mkv_cbor_reader *r)
+static int read_code(struct mkv_cbor_reader *r, int highest)
 {
     int64_t code = mkv_cbor_read_int(r);
 
-    if (code < CODE_LOWEST || code > -1) {
+    if (code < CODE_LOWEST || code > highest) {
         mkv_cbor_fail(r, MKV_E_BAD_NUMBER);
         return 0;
     }
@@ -160,7 +160,10 @@ static void read_field(struct mkv_cbor_reader *r, const struct mkv_field *field,
         *(bool *)at = mkv_cbor_read_bool(r);
         break;
     case MKV_FIELD_CODE:
-        *(int *)at = read_code(r);
+        *(int *)at = read_code(r, -1);
+        break;
+    case MKV_FIELD_STATE:
+        *(int *)at = read_code(r, 0);
         break;
     case MKV_FIELD_TEXT:
         *bytes = read_text(r, field->min, field->max);
@@ -327,9 +330,9 @@ static void write_number(struct mkv_cbor_writer *w, uint64_t number, uint64_t mi
     mkv_cbor_write_uint(w, number);
 }
 
-static void write_code(struct mkv_cbor_writer *w, int code)
+static void write_code(struct mkv_cbor_writer *w, int code, int highest)
 {
-    if (code < CODE_LOWEST || code > -1) {
+    if (code < CODE_LOWEST || code > highest) {
         fail(w, MKV_E_BAD_NUMBER);
     }
     mkv_cbor_write_int(w, code);
@@ -432,7 +435,10 @@ static void write_field(struct mkv_cbor_writer *w, const struct mkv_field *field
         mkv_cbor_write_bool(w, *(const bool *)at);
         break;
     case MKV_FIELD_CODE:
-        write_code(w, *(const int *)at);
+        write_code(w, *(const int *)at, -1);
+        break;
+    case MKV_FIELD_STATE:
+        write_code(w, *(const int *)at, 0);
         break;
     case MKV_FIELD_TEXT:
         write_text(w, *bytes, field->min, field->max);

@@ -27,6 +27,7 @@ enum mkv_field_kind {
     MKV_FIELD_U32,   /* uint32_t: the same */
     MKV_FIELD_BOOL,  /* bool */
     MKV_FIELD_CODE,  /* int: an error's code, -9999..-1 */
+    MKV_FIELD_STATE, /* int: the same, or 0 */
     MKV_FIELD_TEXT,  /* struct mkv_bytes of min..max bytes; fewer: MALFORMED, more: TOO_LARGE */
     MKV_FIELD_BYTES, /* the same, as a byte string */
     MKV_FIELD_ID16,  /* uint8_t[16] */

@@ -89,11 +89,17 @@ static const struct mkv_field range_fields[] = {
     {3, MKV_FIELD_UINT, AT(range.last), RANGE(1, MKV_INTEGER_MAX)},
 };
 
+static const struct mkv_field state_fields[] = {
+    {2, MKV_FIELD_STATE, AT(state.code)},
+    {3, MKV_FIELD_TEXT, AT(state.text), RANGE(0, MKV_TEXT_MAX)},
+};
+
 static const struct mkv_field read_fields[] = {
     {REQUEST_ID},
     {2, MKV_FIELD_PATH, AT(read.path)},
-    {3, MKV_FIELD_U32, AT(read.depth_min), OPTIONAL, RANGE(0, UINT32_MAX)},
-    {4, MKV_FIELD_U32, AT(read.depth_max), ABSENT(MKV_PATH_LEVELS_MAX), RANGE(0, UINT32_MAX)},
+    {3, MKV_FIELD_U32, AT(read.depth_min), OPTIONAL, RANGE(0, MKV_PATH_LEVELS_MAX)},
+    {4, MKV_FIELD_U32, AT(read.depth_max), ABSENT(MKV_PATH_LEVELS_MAX),
+     RANGE(0, MKV_PATH_LEVELS_MAX)},
     {5, MKV_FIELD_U32, AT(read.flags), OPTIONAL, RANGE(0, MKV_READ_FLAGS)},
     {6, MKV_FIELD_PLACE, AT(read.since), HAS(read.has_since)},
     {7, MKV_FIELD_U32, AT(read.credit), ABSENT(MKV_CREDIT_DEFAULT), RANGE(1, UINT32_MAX)},
@@ -168,13 +174,14 @@ static const struct mkv_fields fields_of_kind[] = {
     [MKV_FRAME_ERROR] = FIELDS(error_fields),       [MKV_FRAME_BYE] = FIELDS(bye_fields),
     [MKV_FRAME_ACK] = FIELDS(ack_fields),           [MKV_FRAME_NACK] = FIELDS(nack_fields),
     [MKV_FRAME_CONFLICT] = FIELDS(conflict_fields), [MKV_FRAME_REPEAT] = FIELDS(range_fields),
-    [MKV_FRAME_VOID] = FIELDS(range_fields),        [MKV_FRAME_READ] = FIELDS(read_fields),
-    [MKV_FRAME_LIST] = FIELDS(list_fields),         [MKV_FRAME_CHECK] = FIELDS(check_fields),
-    [MKV_FRAME_STATUS] = FIELDS(id_fields),         [MKV_FRAME_PING] = FIELDS(id_fields),
-    [MKV_FRAME_CREDIT] = FIELDS(credit_fields),     [MKV_FRAME_CANCEL] = FIELDS(id_fields),
-    [MKV_FRAME_DATA] = FIELDS(data_fields),         [MKV_FRAME_END] = FIELDS(end_fields),
-    [MKV_FRAME_CHILDREN] = FIELDS(children_fields), [MKV_FRAME_DIGEST] = FIELDS(digest_fields),
-    [MKV_FRAME_REPORT] = FIELDS(report_fields),     [MKV_FRAME_PONG] = FIELDS(pong_fields),
+    [MKV_FRAME_VOID] = FIELDS(range_fields),        [MKV_FRAME_STATE] = FIELDS(state_fields),
+    [MKV_FRAME_READ] = FIELDS(read_fields),         [MKV_FRAME_LIST] = FIELDS(list_fields),
+    [MKV_FRAME_CHECK] = FIELDS(check_fields),       [MKV_FRAME_STATUS] = FIELDS(id_fields),
+    [MKV_FRAME_PING] = FIELDS(id_fields),           [MKV_FRAME_CREDIT] = FIELDS(credit_fields),
+    [MKV_FRAME_CANCEL] = FIELDS(id_fields),         [MKV_FRAME_DATA] = FIELDS(data_fields),
+    [MKV_FRAME_END] = FIELDS(end_fields),           [MKV_FRAME_CHILDREN] = FIELDS(children_fields),
+    [MKV_FRAME_DIGEST] = FIELDS(digest_fields),     [MKV_FRAME_REPORT] = FIELDS(report_fields),
+    [MKV_FRAME_PONG] = FIELDS(pong_fields),
 };
 
 #define KINDS_END (sizeof(fields_of_kind) / sizeof(*fields_of_kind))

@@ -170,7 +170,7 @@ struct mkv_frame {
         struct mkv_frame_session session;
         struct mkv_frame_error error;
         struct mkv_frame_error state; /* code 0: the server writes again */
-        uint64_t bye_counter; /* bye; 0 if absent */
+        uint64_t bye_counter;         /* bye; 0 if absent */
         struct mkv_frame_ack ack;
         struct mkv_frame_nack nack;
         struct mkv_frame_conflict conflict;

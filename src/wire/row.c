@@ -55,7 +55,7 @@ int mkv_row_writer_add(struct mkv_row_writer *w,
     struct mkv_cbor_writer cbor;
     size_t start = w->rows.len;
 
-    if (w->n == MKV_PAGE_ROWS_MAX) {
+    if (w->n == MKV_PAGE_ROWS_MAX || start >= MKV_PAGE_BYTES) {
         return MKV_E_TOO_LARGE;
     }
     if (keys_only && row.present) {
