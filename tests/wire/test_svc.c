@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Query, Server and Birth: what must hold for every message. */
+#include "codecs.h"
+#include "lib/check.h"
+
+static const struct codec *const codecs[] = {&codec_query, &codec_server, &codec_birth};
+
+static void for_each(void (*check)(const struct codec *codec, uint64_t seed), uint64_t n_seeds)
+{
+    for (size_t i = 0; i < sizeof(codecs) / sizeof(*codecs); i++) {
+        for (uint64_t seed = 1; seed <= n_seeds; seed++) {
+            check(codecs[i], seed);
+        }
+    }
+}
+
+static void round_trip(void **state)
+{
+    (void)state;
+    for_each(codec_check_round_trip, 2000);
+}
+
+static void prefixes_are_refused(void **state)
+{
+    (void)state;
+    for_each(codec_check_prefixes, 10);
+}
+
+static void flipped_bits_do_no_harm(void **state)
+{
+    (void)state;
+    for_each(codec_check_flips, 10);
+}
+
+static void failing_allocations_are_reported(void **state)
+{
+    (void)state;
+    for_each(codec_check_faults, 10);
+}
+
+/* What a server is configured with may be too much; it must not reach the network. */
+static void too_much_is_not_written(void **state)
+{
+    static const uint8_t zeros[1024];
+    struct mkv_server_reply reply = {
+        .id = mkv_bytes(zeros, 8), .name = mkv_bytes_of("srv"), .versions = {1, 1}};
+    struct mkv_buf out;
+
+    (void)state;
+    mkv_buf_init(&out, 65536);
+    assert_int_equal(mkv_buf_append_u8(&out, 7), 0);
+
+    reply.host = mkv_bytes(zeros, 255);
+    assert_int_equal(mkv_server_reply_encode(&reply, &out), 0);
+    mkv_buf_truncate(&out, 1);
+    reply.host = mkv_bytes(zeros, 256);
+    assert_int_equal(mkv_server_reply_encode(&reply, &out), MKV_E_TOO_LARGE);
+    reply.host = mkv_bytes("\xff", 1);
+    assert_int_equal(mkv_server_reply_encode(&reply, &out), MKV_E_BAD_UTF8);
+    reply.host.len = 0;
+    reply.addresses.n = 1;
+    reply.addresses.at[0] = mkv_bytes(zeros, 513);
+    assert_int_equal(mkv_server_reply_encode(&reply, &out), MKV_E_TOO_LARGE);
+    reply.addresses.n = MKV_ADDRESSES_MAX + 1;
+    assert_int_equal(mkv_server_reply_encode(&reply, &out), MKV_E_TOO_LARGE);
+    reply.addresses.n = 0;
+    reply.name = mkv_bytes_of("a b");
+    assert_int_equal(mkv_server_reply_encode(&reply, &out), MKV_E_BAD_NAME);
+    reply.name = mkv_bytes_of("srv");
+    reply.versions.lowest = 2;
+    assert_int_equal(mkv_server_reply_encode(&reply, &out), MKV_E_BAD_NUMBER);
+    reply.versions.highest = 2;
+    reply.id.len = 7;
+    assert_int_equal(mkv_server_reply_encode(&reply, &out), MKV_E_MALFORMED);
+    assert_int_equal(out.len, 1);
+    mkv_buf_deinit(&out);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(round_trip),
+        cmocka_unit_test(prefixes_are_refused),
+        cmocka_unit_test(flipped_bits_do_no_harm),
+        cmocka_unit_test(failing_allocations_are_reported),
+        cmocka_unit_test(too_much_is_not_written),
+    };
+
+    return cmocka_run_group_tests_name("svc", tests, NULL, NULL);
+}
