@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stream links over unix sockets and TCP, and the listeners that accept them.
+ * Stream links over unix sockets and TCP.
  *
  * A link carries whole frames (docs/protocol.md, section 7) and understands none of them:
  *
@@ -30,12 +30,10 @@
 
 #define MKV_LINK_QUEUE_MAX  (8U * 1024U * 1024U) /* default of queue_max */
 #define MKV_LINK_CONNECT_MS 10000                /* default of connect_ms */
-#define MKV_LINK_CLOSE_MS   2000  /* a closing link whose peer does not read is cut after this */
-#define MKV_LINKS_MAX       1000U /* default of links_max */
+#define MKV_LINK_CLOSE_MS   2000 /* a closing link whose peer does not read is cut after this */
 #define MKV_LINK_PEER_MAX   64U
 
 struct mkv_link;
-struct mkv_listener;
 
 /* Who is at the other end. */
 struct mkv_peer {
@@ -90,7 +88,7 @@ int mkv_link_connect(struct mkv_loop *loop,
                      void *context,
                      struct mkv_link **ret_link) MKV_MUST_CHECK;
 
-/* Gives an accepted link its owner.  To be called from mkv_listener_fn, or soon after it. */
+/* Gives an accepted link its owner.  To be called from the listener's `accepted`, or soon after it. */
 void mkv_link_own(struct mkv_link *link, const struct mkv_link_events *events, void *context);
 
 /*
@@ -107,13 +105,16 @@ size_t mkv_link_queued(const struct mkv_link *link);
 void mkv_link_want_drained(struct mkv_link *link, size_t low);
 
 /*
- * Stops delivering frames, and reading once a small buffer is full; the peer then feels it.
- * A paused link notices that its peer is gone only when it sends or resumes.
+ * Stops delivering frames, and reading; the peer then feels it.  What has been read already is
+ * delivered after resuming, also if the peer has gone by then.  A paused link notices that its peer is gone only when it sends or resumes.
  */
 void mkv_link_pause(struct mkv_link *link);
 void mkv_link_resume(struct mkv_link *link);
 
-/* Stops reading, sends what is queued (for MKV_LINK_CLOSE_MS at most), then `closed` is called. */
+/*
+ * Delivers no more frames, sends what is queued and waits for the peer to see it and to hang up,
+ * for MKV_LINK_CLOSE_MS at most; then `closed` is called: with 0, or TIMEOUT if not all went out.
+ */
 void mkv_link_close(struct mkv_link *link);
 
 /* Cuts the link at once if it is not closed, and frees it; nothing is called any more. */
@@ -123,38 +124,14 @@ void mkv_link_free(struct mkv_link *link);
 const struct mkv_peer *mkv_link_peer(const struct mkv_link *link);
 
 /*
- * A new link, which is now the callee's: it calls mkv_link_own() on it, or mkv_link_free().
- * Nothing is read before it has an owner.
+ * Makes a link of the connected socket @fd, which becomes its own (also on failure).  @released is
+ * called when the link is freed.  For io/listener.h.  NO_MEMORY.
  */
-typedef void mkv_listener_fn(void *context, struct mkv_link *link);
-
-struct mkv_listener_options {
-    mkv_listener_fn *accepted;
-    void *context;
-    struct mkv_link_options link;
-    uint32_t links_max;       /* more at a time are refused; 0: the default */
-    mode_t mode;              /* of a unix socket; 0: 0600 */
-    struct mkv_bytes refusal; /* an encoded frame to tell them; copied; may be empty */
-};
-
-/*
- * Listens on @address (UNIX; TCP with a literal address or "localhost").  Port 0 takes any free
- * one.  A stale unix socket is replaced; one that somebody listens on is not: LOCKED.  BAD_ARGUMENT
- * if the address cannot be listened on, IO, NO_MEMORY; the text is in @why (may be NULL).  When
- * descriptors run out, accepting pauses and goes on by itself.
- */
-int mkv_listener_new(struct mkv_loop *loop,
-                     const struct mkv_address *address,
-                     const struct mkv_listener_options *options,
-                     struct mkv_why *why,
-                     struct mkv_listener **ret_listener) MKV_MUST_CHECK;
-
-/* Stops listening and removes its unix socket; accepted links live on.  NULL is fine. */
-void mkv_listener_free(struct mkv_listener *listener);
-
-/* The address with the real port in it; valid as long as the listener. */
-const struct mkv_address *mkv_listener_address(const struct mkv_listener *listener);
-
-uint32_t mkv_listener_n_links(const struct mkv_listener *listener);
+int mkv_link_accept(struct mkv_loop *loop,
+                    int fd,
+                    const struct mkv_link_options *options,
+                    mkv_loop_fn *released,
+                    void *context,
+                    struct mkv_link **ret_link) MKV_MUST_CHECK;
 
 #endif
