@@ -77,7 +77,8 @@ uint64_t mkv_cbor_read_map(struct mkv_cbor_reader *r, uint64_t max);
  * Checks one item of any kind, as deep as it goes, and returns its bytes (borrowed from the
  * input), or just skips it.  MALFORMED, TRUNCATED, BAD_UTF8; TOO_DEEP beyond MKV_CBOR_DEPTH_MAX
  * levels (arrays, maps, tags, strings of indefinite length), counted from this item; TOO_MANY
- * beyond MKV_CBOR_ITEMS_MAX heads in it (a break is none).  Its size is the caller's to limit.
+ * beyond MKV_CBOR_ITEMS_MAX heads in it (a break is none); TOO_LARGE if it is whole and well-formed
+ * but has more than MKV_VALUE_MAX bytes.
  */
 struct mkv_bytes mkv_cbor_read_raw(struct mkv_cbor_reader *r);
 void mkv_cbor_skip(struct mkv_cbor_reader *r);

@@ -247,5 +247,8 @@ int cbor_diag(struct mkv_bytes in, struct mkv_buf *out)
         }
     } while (diag.depth > 0);
 
+    if (in.len - r.rest.len > MKV_VALUE_MAX) {
+        return MKV_E_TOO_LARGE;
+    }
     return mkv_cbor_finish(&r);
 }

@@ -313,6 +313,26 @@ static void test_item_count(void **state)
     }
 }
 
+static void test_size(void **state)
+{
+    struct mkv_buf *buf = *state;
+
+    for (uint32_t size = MKV_VALUE_MAX; size <= MKV_VALUE_MAX + 1; size++) {
+        put_be32_head(buf, 0x5a, size - 5);
+        append_n(buf, 0, size - 5);
+
+        struct mkv_bytes in = mkv_buf_bytes(buf);
+
+        assert_int_equal(mkv_cbor_check(in), size <= MKV_VALUE_MAX ? 0 : MKV_E_TOO_LARGE);
+        assert_int_equal(mkv_cbor_check(mkv_bytes(in.at, in.len - 1)), MKV_E_TRUNCATED);
+
+        struct mkv_cbor_reader r = reader_of(in);
+
+        mkv_cbor_skip(&r);
+        assert_int_equal(r.rest.len, size <= MKV_VALUE_MAX ? 0 : size);
+    }
+}
+
 /* Only the parts of one item count together, not all that a reader comes across. */
 static void test_item_count_is_per_raw_item(void **state)
 {
@@ -662,6 +682,7 @@ int main(void)
         cmocka_unit_test(test_depth_counts_from_each_raw_item),
         cmocka_unit_test(test_depth_of_bombs),
         cmocka_unit_test(test_item_count),
+        cmocka_unit_test(test_size),
         cmocka_unit_test(test_item_count_is_per_raw_item),
         cmocka_unit_test(test_huge_lengths),
         cmocka_unit_test(test_strict_refusals),
