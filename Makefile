@@ -51,6 +51,7 @@ fuzz:
 
 coverage:
 	@$(SETUP) build test coverage
+	@[ ! -d build-cov ] || find build-cov -name '*.gcda' -delete
 	@tests/run build-cov
 	@tools/coverage build-cov
 
