@@ -78,6 +78,14 @@ static void fail(struct mkv_server_node *node, struct mkv_now now, int failure)
     mkv_effects_release(&node->effects);
 }
 
+/* One bounded batch.  If the disk does not take it, it is tried again after the next commit. */
+static void tidy(struct mkv_server_node *node)
+{
+    bool more;
+
+    (void)mkv_store_tidy(node->store, &more); /* leaves the store as it was if it fails */
+}
+
 static void commit(struct mkv_server_node *node, struct mkv_now now)
 {
     int error = mkv_server_settle(node->server, now);
@@ -94,6 +102,7 @@ static void commit(struct mkv_server_node *node, struct mkv_now now)
     }
     close_batch(node);
     mkv_effects_release(&node->effects);
+    tidy(node);
 }
 
 /* What every input ends with: @error is that of its step, @size what it weighed. */
