@@ -83,7 +83,13 @@ static void tidy(struct mkv_server_node *node)
 {
     bool more;
 
-    (void)mkv_store_tidy(node->store, &more); /* leaves the store as it was if it fails */
+    int error = mkv_store_tidy(node->store, &more);
+
+    if (error != 0) { /* the store is as it was */
+        mkv_effect_log(&node->effects, MKV_LOG_WARNING,
+                       "old rows of the log could not be deleted: %s", mkv_error_text(error));
+        mkv_effects_release(&node->effects);
+    }
 }
 
 static void commit(struct mkv_server_node *node, struct mkv_now now)
