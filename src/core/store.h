@@ -19,8 +19,12 @@
 #include "wire/frame.h"
 #include "wire/update.h"
 
-#define MKV_BOOTS_MAX                                                                              \
-    64U /* older boots are forgotten: places in them cannot be honoured any more */
+/* Older boots are forgotten: places in them cannot be honoured any more. */
+#define MKV_BOOTS_MAX 64U
+
+/* What one transaction may hold; the put that goes beyond is TOO_LARGE. */
+#define MKV_STORE_BATCH_ROWS  16384U
+#define MKV_STORE_BATCH_BYTES (32U << 20)
 
 struct mkv_store;
 
@@ -33,8 +37,11 @@ const uint8_t *mkv_store_digest_key(const struct mkv_store *store); /* 16 bytes 
 
 /*
  * Writes the row of an update that has a tock: it becomes the path's entry, whatever was there
- * (the core has decided).  @head is the update's.  NO_MEMORY, TOO_LARGE, IO, DISK_FULL, MAP_FULL:
- * the transaction is then broken and can only be aborted.
+ * (the core has decided).  @head is the update's.  All of it may be borrowed from this store.
+ *
+ * NO_MEMORY, TOO_LARGE, IO, DISK_FULL, MAP_FULL: the transaction is then broken.  All of it has
+ * been undone, reads show the state before it, and until it is aborted every further write and
+ * the commit return the same error.  The same holds for mkv_store_meta_put() and _delete().
  */
 int mkv_store_put(struct mkv_store *store,
                   struct mkv_bytes key,
@@ -63,9 +70,10 @@ struct mkv_place mkv_store_place(const struct mkv_store *store);
 bool mkv_store_place_valid(const struct mkv_store *store, struct mkv_place place);
 
 /*
- * Meta rows: keys of 1..200 bytes, values up to 64 KiB.  Get appends to @value: NOT_FOUND,
- * TOO_LARGE, NO_MEMORY, CORRUPT, IO.  An empty @value is a row like any other.  Next finds the first key greater than @key that begins
- * with @prefix (borrowed, valid as for mkv_store_row()): NOT_FOUND at the end.
+ * Meta rows: keys of 1..200 bytes, values up to 64 KiB; an empty value is a row like any other.
+ * Get appends to @value: NOT_FOUND, TOO_LARGE, NO_MEMORY, CORRUPT, IO.  Put adds or replaces.  To
+ * delete a row that is not there is no error.  Next finds the first key greater than @key that
+ * begins with @prefix (borrowed, valid as for mkv_store_row()): NOT_FOUND at the end, TOO_LARGE, IO.
  */
 int mkv_store_meta_get(struct mkv_store *store,
                        struct mkv_bytes key,
@@ -90,8 +98,10 @@ int mkv_store_commit(struct mkv_store *store) MKV_MUST_CHECK;
 void mkv_store_abort(struct mkv_store *store);
 
 /*
- * Deletes a bounded batch of dead rows if there are enough of them (a third of all), in a
- * transaction of its own; call it when there is time.  Nothing may be open.  *ret_more: call again.
+ * Deletes a bounded batch of dead rows if there are enough of them (a third of all, 1,000 at least)
+ * or if the last write failed for lack of space, in a transaction of its own; call it when there is
+ * time.  *ret_more: call again.  BAD_STATE if a transaction is open, else errors as of the commit;
+ * then nothing has changed.
  */
 int mkv_store_tidy(struct mkv_store *store, bool *ret_more) MKV_MUST_CHECK;
 

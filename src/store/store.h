@@ -7,12 +7,18 @@
 
 #include "core/store.h"
 
+#define MKV_DETAIL_MAX 1024U /* bytes of the text that tells why opening failed, NUL included */
+
 /* Randomness and settings for opening.  Nothing random is made inside. */
 struct mkv_store_options {
     uint8_t id[16];         /* used if the store is new */
     uint8_t digest_key[16]; /* used if the store is new */
     uint64_t boot_nonce;    /* of this opening; below 2^63 */
-    uint64_t size_max; /* bytes the file may grow to; 0: the default of 64 GiB (1 GiB on 32 bit) */
+    /*
+     * Bytes that the file may grow to, at least 1 MiB; 0: 64 GiB (1 GiB on 32 bit).  Up to 8 MiB
+     * of them, an eighth at most, are kept for making room.
+     */
+    uint64_t size_max;
 };
 
 /* What opening found. */
@@ -23,17 +29,33 @@ struct mkv_store_report {
 };
 
 /*
- * Opens, or makes, the store in @directory (file names are the store's own; mode 0600), scans the
- * log and builds the tree.  IO, DISK_FULL, LOCKED, FORMAT, CORRUPT, NO_MEMORY.  On error, *detail
- * (1,024 bytes, from the caller) says what and where in words.
+ * Opens, or makes, the store in @directory, scans the log and builds the tree.  The directory
+ * itself is made if it is missing (mode 0700; files 0600, their names are the store's own).
+ *
+ * IO, LOCKED, FORMAT (of a later version, or damaged), CORRUPT, NO_MEMORY; DISK_FULL and MAP_FULL
+ * for a new store only: one that is there opens, so that it can be read.  On error @detail says
+ * what and where in words, and nothing is left open.
+ *
+ * Rows whose checksum is wrong are left out and counted, and stay on the disk.  When some are found
+ * for the first time, all places of earlier boots become invalid.
  */
 int mkv_store_open(const char *directory,
                    const struct mkv_store_options *options,
                    struct mkv_store **ret_store,
                    struct mkv_store_report *ret_report,
-                   char detail[1024]) MKV_MUST_CHECK;
+                   char detail[MKV_DETAIL_MAX]) MKV_MUST_CHECK;
 
-/* The same in memory: for tests and the simulator. */
+/*
+ * The same on a disk in memory that outlives the store and fails on demand (store/log_memory.h):
+ * for tests and the simulator.  @options->size_max is not used; the disk has a limit of its own.
+ */
+struct mkv_disk;
+int mkv_store_open_disk(struct mkv_disk *disk,
+                        const struct mkv_store_options *options,
+                        struct mkv_store **ret_store,
+                        struct mkv_store_report *ret_report) MKV_MUST_CHECK;
+
+/* The same on a disk of its own that is gone when it is closed.  NO_MEMORY. */
 int mkv_store_open_memory(const struct mkv_store_options *options,
                           struct mkv_store **ret_store) MKV_MUST_CHECK;
 

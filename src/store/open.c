@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "store/inner.h"
+#include "store/log_lmdb.h"
+#include "store/log_memory.h"
+#include "store/meta.h"
+#include "store/row.h"
+
+#define IDENTITY_LEN (MKV_STORE_ID_LEN + MKV_DIGEST_KEY_LEN)
+#define CORRUPT_LEN  (2 * MKV_POSITION_LEN)
+
+/* Far beyond what any log can reach, and far enough below 2^63 to go on from. */
+#define POSITION_MAX (UINT64_C(1) << 62)
+
+static int own_get(struct mkv_log *log, const char *name, struct mkv_bytes *ret_value)
+{
+    return mkv_meta_get(log, MKV_META_STORE, mkv_bytes_of(name), ret_value);
+}
+
+static int own_put(struct mkv_log *log, const char *name, const uint8_t *at, size_t len)
+{
+    return mkv_meta_put(log, MKV_META_STORE, mkv_bytes_of(name), mkv_bytes(at, len));
+}
+
+int mkv_store_save_lineage(struct mkv_store *store)
+{
+    uint8_t boots[MKV_BOOTS_BYTES_MAX];
+    uint8_t corrupt[CORRUPT_LEN];
+    size_t len = mkv_boots_encode(&store->boots, boots);
+    int error = own_put(store->log, "boots", boots, len);
+
+    mkv_position_encode(store->corrupt.n, corrupt);
+    mkv_position_encode(store->corrupt.hash, corrupt + MKV_POSITION_LEN);
+    return error != 0 ? error : own_put(store->log, "corrupt", corrupt, sizeof(corrupt));
+}
+
+/* Whether there is nothing in it at all. */
+static int log_is_empty(struct mkv_log *log, bool *ret_empty)
+{
+    struct mkv_bytes key;
+    struct mkv_bytes value;
+    int error = log->methods->seek(log, MKV_LOG_ROWS, (struct mkv_bytes){0}, &key, &value);
+
+    if (error == MKV_E_NOT_FOUND) {
+        error = log->methods->seek(log, MKV_LOG_META, (struct mkv_bytes){0}, &key, &value);
+    }
+    if (error != 0 && error != MKV_E_NOT_FOUND) {
+        return error;
+    }
+    *ret_empty = error != 0;
+    return 0;
+}
+
+static int write_identity(struct mkv_log *log, const struct mkv_opening *opening)
+{
+    uint8_t identity[IDENTITY_LEN];
+
+    memcpy(identity, opening->options->id, MKV_STORE_ID_LEN);
+    memcpy(identity + MKV_STORE_ID_LEN, opening->options->digest_key, MKV_DIGEST_KEY_LEN);
+
+    int error = log->methods->begin(log, MKV_LOG_WRITE);
+
+    if (error != 0) {
+        return error;
+    }
+    error = mkv_format_write(log, opening->format->version);
+    if (error == 0) {
+        error = own_put(log, "identity", identity, sizeof(identity));
+    }
+    if (error != 0) {
+        log->methods->abort(log);
+        return error;
+    }
+    return log->methods->commit(log);
+}
+
+static int create(struct mkv_log *log, const struct mkv_opening *opening)
+{
+    bool empty;
+    int error = log_is_empty(log, &empty);
+
+    if (error == 0 && !empty) {
+        (void)snprintf(opening->detail, MKV_DETAIL_MAX,
+                       "what is in %s has no format number: damaged, or not a store",
+                       opening->where);
+        return MKV_E_CORRUPT;
+    }
+    return error != 0 ? error : write_identity(log, opening);
+}
+
+/* Makes sure that the log holds a store of the present format. */
+static int settle_format(struct mkv_log *log, const struct mkv_opening *opening, bool *ret_created)
+{
+    uint32_t version;
+    int error = mkv_format_read(log, &version);
+
+    *ret_created = error == MKV_E_NOT_FOUND;
+    if (error == MKV_E_NOT_FOUND) {
+        return create(log, opening);
+    }
+    if (error != 0) {
+        return error;
+    }
+    return mkv_format_upgrade(log, opening->format, version, opening->where, opening->detail);
+}
+
+static int load_identity(struct mkv_store *store)
+{
+    struct mkv_bytes identity;
+    int error = own_get(store->log, "identity", &identity);
+
+    if (error == MKV_E_NOT_FOUND || (error == 0 && identity.len != IDENTITY_LEN)) {
+        return MKV_E_CORRUPT;
+    }
+    if (error == 0) {
+        memcpy(store->id, identity.at, MKV_STORE_ID_LEN);
+        mkv_tree_init(&store->tree, identity.at + MKV_STORE_ID_LEN);
+    }
+    return error;
+}
+
+/* A list of boots that is missing or damaged is no boots: all places become invalid. */
+static int load_boots(struct mkv_store *store)
+{
+    struct mkv_bytes value;
+    int error = own_get(store->log, "boots", &value);
+
+    if (error == 0) {
+        error = mkv_boots_decode(value, &store->boots);
+    }
+    return error == MKV_E_NOT_FOUND || error == MKV_E_CORRUPT ? 0 : error;
+}
+
+static int load_row(struct mkv_store *store, uint64_t position, struct mkv_bytes value)
+{
+    struct mkv_row row;
+    struct mkv_tree_change change;
+    int error = mkv_row_decode(value, position, &row);
+
+    if (error == 0) {
+        error = mkv_dead_reserve(&store->dead, 1);
+    }
+    if (error == 0) {
+        struct mkv_head head = mkv_row_head(&row);
+
+        error = mkv_tree_change(&store->tree, row.key, &head, position, &change);
+    }
+    if (error != 0) {
+        return error;
+    }
+    if (change.replaced != NULL) {
+        mkv_dead_add(&store->dead, mkv_tree_replaced_position(change));
+    }
+    mkv_tree_settle(change);
+    return 0;
+}
+
+static int next_row(struct mkv_store *store, struct mkv_bytes *ret_value)
+{
+    uint8_t from[MKV_POSITION_LEN];
+    struct mkv_bytes key;
+    uint64_t position;
+
+    mkv_position_encode(store->position + 1, from);
+
+    int error = store->log->methods->seek(store->log, MKV_LOG_ROWS, mkv_bytes(from, sizeof(from)),
+                                          &key, ret_value);
+
+    if (error == 0) {
+        error = mkv_position_decode(key, &position);
+    }
+    if (error == 0 && (position <= store->position || position > POSITION_MAX)) {
+        error = MKV_E_CORRUPT;
+    }
+    if (error == 0) {
+        store->position = position;
+    }
+    return error;
+}
+
+/* Leaves corrupt rows out and counts them; what cannot be walked through at all is an error. */
+static int load_rows(struct mkv_store *store)
+{
+    for (;;) {
+        struct mkv_bytes value;
+        int error = next_row(store, &value);
+
+        if (error != 0) {
+            return error == MKV_E_NOT_FOUND ? 0 : error;
+        }
+        store->n_rows++;
+        error = load_row(store, store->position, value);
+        if (error == MKV_E_CORRUPT) {
+            store->corrupt.n++;
+            store->corrupt.hash = (store->corrupt.hash + store->position) * 0x9e3779b97f4a7c15;
+        } else if (error != 0) {
+            return error;
+        }
+    }
+}
+
+/*
+ * If rows are lost that were not known to be, what we can tell since an earlier place is not
+ * complete any more: no earlier place is valid.  Rows known to be lost have had that effect.
+ */
+static int judge_corrupt(struct mkv_store *store)
+{
+    struct mkv_bytes value;
+    struct mkv_corrupt known = {0};
+    int error = own_get(store->log, "corrupt", &value);
+
+    if (error == 0 && value.len == CORRUPT_LEN) {
+        error = mkv_position_decode(mkv_bytes(value.at, MKV_POSITION_LEN), &known.n);
+        if (error == 0) {
+            error = mkv_position_decode(mkv_bytes_after(value, MKV_POSITION_LEN), &known.hash);
+        }
+    }
+    if (error != 0 && error != MKV_E_NOT_FOUND && error != MKV_E_CORRUPT) {
+        return error;
+    }
+    if (store->corrupt.n > 0 &&
+        (known.n != store->corrupt.n || known.hash != store->corrupt.hash)) {
+        store->boots.n = 0;
+    }
+    return 0;
+}
+
+/* A full disk is no reason not to serve reads: then the boot is saved with the first write. */
+static int enter_boot(struct mkv_store *store, uint64_t nonce)
+{
+    if (store->boots.n > 0 && store->boots.at[store->boots.n - 1].position > store->position) {
+        store->position = store->boots.at[store->boots.n - 1].position;
+    }
+    mkv_boots_add(&store->boots, (struct mkv_place){.nonce = nonce, .position = store->position});
+    store->lineage_unsaved = true;
+
+    int error = mkv_store_begin_log(store, MKV_LOG_TIDY); /* which saves it */
+
+    if (error == 0) {
+        error = store->log->methods->commit(store->log);
+        store->lineage_unsaved = error != 0;
+    } else if (store->log_open) {
+        store->log->methods->abort(store->log);
+    }
+    store->log_open = false;
+    return error == MKV_E_DISK_FULL || error == MKV_E_MAP_FULL ? 0 : error;
+}
+
+static int load(struct mkv_store *store,
+                const struct mkv_opening *opening,
+                struct mkv_store_report *report)
+{
+    int error = settle_format(store->log, opening, &report->created);
+
+    if (error == 0) {
+        error = load_identity(store);
+    }
+    if (error == 0) {
+        error = load_boots(store);
+    }
+    if (error == 0) {
+        error = load_rows(store);
+    }
+    if (error == 0) {
+        error = judge_corrupt(store);
+    }
+    if (error == 0) {
+        error = enter_boot(store, opening->options->boot_nonce);
+    }
+    report->n_rows = store->n_rows;
+    report->n_corrupt = store->corrupt.n;
+    return error;
+}
+
+int mkv_store_open_log(struct mkv_log *log,
+                       const struct mkv_opening *opening,
+                       struct mkv_store **ret_store,
+                       struct mkv_store_report *ret_report)
+{
+    struct mkv_store *store = mkv_mem_alloc(sizeof(*store));
+    struct mkv_store_report report = {0};
+
+    opening->detail[0] = '\0';
+    if (store == NULL) {
+        log->methods->free(log);
+        (void)snprintf(opening->detail, MKV_DETAIL_MAX, "out of memory");
+        return MKV_E_NO_MEMORY;
+    }
+    store->log = log;
+    mkv_buf_init(&store->scratch, MKV_ROW_LEN_MAX);
+
+    int error = load(store, opening, &report);
+
+    if (error != 0) {
+        if (opening->detail[0] == '\0') {
+            (void)snprintf(opening->detail, MKV_DETAIL_MAX, "cannot read the store in %s: %s",
+                           opening->where, mkv_error_text(error));
+        }
+        mkv_store_close(store);
+        return error;
+    }
+    *ret_store = store;
+    *ret_report = report;
+    return 0;
+}
+
+int mkv_store_open(const char *directory,
+                   const struct mkv_store_options *options,
+                   struct mkv_store **ret_store,
+                   struct mkv_store_report *ret_report,
+                   char detail[MKV_DETAIL_MAX])
+{
+    const struct mkv_opening opening = {
+        .where = directory, .format = &mkv_format_now, .options = options, .detail = detail};
+    struct mkv_log *log;
+    int error = mkv_log_lmdb_open(directory, options->size_max, &log, detail);
+
+    return error != 0 ? error : mkv_store_open_log(log, &opening, ret_store, ret_report);
+}
+
+int mkv_store_open_disk(struct mkv_disk *disk,
+                        const struct mkv_store_options *options,
+                        struct mkv_store **ret_store,
+                        struct mkv_store_report *ret_report)
+{
+    char detail[MKV_DETAIL_MAX];
+    const struct mkv_opening opening = {
+        .where = "memory", .format = &mkv_format_now, .options = options, .detail = detail};
+    struct mkv_log *log;
+    int error = mkv_log_memory_open(disk, false, &log);
+
+    return error != 0 ? error : mkv_store_open_log(log, &opening, ret_store, ret_report);
+}
+
+int mkv_store_open_memory(const struct mkv_store_options *options, struct mkv_store **ret_store)
+{
+    char detail[MKV_DETAIL_MAX];
+    const struct mkv_opening opening = {
+        .where = "memory", .format = &mkv_format_now, .options = options, .detail = detail};
+    struct mkv_store_report report;
+    struct mkv_disk *disk = mkv_disk_new(options->size_max);
+    struct mkv_log *log;
+
+    if (disk == NULL) {
+        return MKV_E_NO_MEMORY;
+    }
+    if (mkv_log_memory_open(disk, true, &log) != 0) {
+        mkv_disk_free(disk);
+        return MKV_E_NO_MEMORY;
+    }
+    return mkv_store_open_log(log, &opening, ret_store, &report);
+}
