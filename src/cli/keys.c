@@ -86,8 +86,7 @@ int mkv_key_colons(struct mkv_bytes text, size_t *ret_n_colons)
     return error == MKV_E_NO_MEMORY ? error : 0; /* any other just says that it is plain text */
 }
 
-/* Appends the first element of @key as a CBOR item. */
-static int element_to_cbor(struct mkv_bytes key, struct mkv_buf *item)
+int mkv_key_element(struct mkv_bytes encoding, struct mkv_buf *item)
 {
     struct mkv_buf scratch;
     struct mkv_element element;
@@ -96,7 +95,7 @@ static int element_to_cbor(struct mkv_bytes key, struct mkv_buf *item)
     mkv_buf_init(&scratch, MKV_PATH_KEY_MAX);
     mkv_cbor_writer_init(&w, item);
 
-    int error = mkv_element_decode(key, &scratch, &element);
+    int error = mkv_element_decode(encoding, &scratch, &element);
 
     if (error == 0 && element.kind == MKV_ELEMENT_FLOAT) {
         mkv_cbor_write_float_short(&w, element.real);
@@ -116,7 +115,7 @@ int mkv_key_to_cbor(struct mkv_bytes text, struct mkv_buf *item)
     int error = element_key(text, &key);
 
     if (error == 0) {
-        error = element_to_cbor(mkv_buf_bytes(&key), item);
+        error = mkv_key_element(mkv_buf_bytes(&key), item);
     }
     mkv_buf_deinit(&key);
     return error;

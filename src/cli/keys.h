@@ -39,6 +39,9 @@ int mkv_key_colons(struct mkv_bytes text, size_t *ret_n_colons) MKV_MUST_CHECK;
 /* Appends the CBOR of the element whose spelling @text is, as mkv_key_colons() found with 1. */
 int mkv_key_to_cbor(struct mkv_bytes text, struct mkv_buf *item) MKV_MUST_CHECK;
 
+/* Appends the CBOR of one element of an ordered key, as mkv_path_cut() returns it. */
+int mkv_key_element(struct mkv_bytes encoding, struct mkv_buf *item) MKV_MUST_CHECK;
+
 /* Appends the dotted spelling of @item, which is an element and no text; else BAD_ELEMENT. */
 int mkv_key_spell(const struct mkv_cbor_item *item, struct mkv_buf *text) MKV_MUST_CHECK;
 
