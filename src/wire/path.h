@@ -23,18 +23,19 @@
 #include "wire/float.h"
 
 /*
- * Each of the following three *appends* the key to @key, whose maximum is the caller's affair.
- * Errors: BAD_PATH (syntax), BAD_ELEMENT (a kind of element we refuse), BAD_UTF8, BAD_NUMBER,
- * PATH_TOO_LONG, NO_MEMORY; @key is then as long as before.
+ * Each of the following three *appends* to @key, which holds a valid key, usually the empty one;
+ * the limits of a path are those of the result.  Errors: BAD_PATH (syntax), BAD_ELEMENT (a kind of
+ * element we refuse), BAD_UTF8, BAD_NUMBER (an integer out of range, a float that is not finite),
+ * PATH_TOO_LONG (also if @key's own maximum is reached), NO_MEMORY; @key is then as long as before.
  */
 int mkv_path_from_dotted(struct mkv_bytes text, struct mkv_buf *key) MKV_MUST_CHECK;
 int mkv_path_append(struct mkv_buf *key, const struct mkv_element *element) MKV_MUST_CHECK;
-/* Reads an array of elements; errors of the reader stay in it and are returned as well. */
+/* Reads an array of elements; errors of the reader stay in it, ours are set in it: one will do. */
 int mkv_path_from_cbor(struct mkv_cbor_reader *r, struct mkv_buf *key) MKV_MUST_CHECK;
 
-/* Appends to @text.  Errors: TOO_LARGE, NO_MEMORY. */
+/* Appends to @text, from a valid key.  Errors: TOO_LARGE, NO_MEMORY; @text is then as before. */
 int mkv_path_to_dotted(struct mkv_bytes key, struct mkv_buf *text) MKV_MUST_CHECK;
-/* Writes an array of elements. */
+/* Writes an array of elements, from a valid key. */
 void mkv_path_to_cbor(struct mkv_bytes key, struct mkv_cbor_writer *w);
 
 /* Whether @key is one that mkv_path_append() could have made: 0, BAD_PATH or PATH_TOO_LONG. */
@@ -57,7 +58,8 @@ unsigned mkv_path_shared(struct mkv_bytes a, struct mkv_bytes b);
 
 /*
  * Decodes one element's encoding, as mkv_path_cut() returns it.  Text and bytes are unescaped
- * into @scratch, which is cleared first and must allow MKV_PATH_KEY_MAX bytes.  NO_MEMORY.
+ * into @scratch, which is cleared first and must allow MKV_PATH_KEY_MAX bytes; they are valid
+ * until it changes.  NO_MEMORY.
  */
 int mkv_element_decode(struct mkv_bytes encoding,
                        struct mkv_buf *scratch,

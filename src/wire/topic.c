@@ -35,10 +35,15 @@ static bool is_banned(uint32_t character)
            (character >= 0xfdd0 && character <= 0xfdef) || (character & 0xfffe) == 0xfffe;
 }
 
+/* Some brokers take these for level separators and wildcards of their own. */
+static bool is_unportable(uint32_t character)
+{
+    return character == '.' || character == '*' || character == ' ';
+}
+
 static bool is_numbered(enum mkv_profile profile, uint32_t character)
 {
-    return is_banned(character) || (profile == MKV_PROFILE_PORTABLE &&
-                                    (character == '.' || character == '*' || character == ' '));
+    return is_banned(character) || (profile == MKV_PROFILE_PORTABLE && is_unportable(character));
 }
 
 /* The short escape of a character that has one, else NULL. */
@@ -80,6 +85,9 @@ static void write_text(struct mkv_text_writer *w, enum mkv_profile profile, stru
 {
     if (text.len == 0) {
         mkv_text_write_string(w, ":e");
+    } else if (text.at[0] == '$' && profile == MKV_PROFILE_PORTABLE) {
+        write_numbered(w, '$'); /* the shield has a dot, which that profile is there to avoid */
+        text = mkv_bytes_after(text, 1);
     } else if (text.at[0] == '$') {
         mkv_text_write_string(w, ":.");
     }
@@ -496,4 +504,14 @@ int mkv_root_check(struct mkv_bytes root)
         root = mkv_bytes_after(root, len);
     }
     return 0;
+}
+
+bool mkv_root_suits(struct mkv_bytes root, enum mkv_profile profile)
+{
+    for (size_t i = 0; i < root.len; i++) {
+        if (profile == MKV_PROFILE_PORTABLE && is_unportable(root.at[i])) {
+            return false;
+        }
+    }
+    return true;
 }

@@ -13,37 +13,54 @@
 #include "base/bytes.h"
 #include "base/error.h"
 
+/* How text is escaped; a constant of the cluster.  The numbers travel in the session frame. */
 enum mkv_profile {
     MKV_PROFILE_PLAIN = 0,
-    MKV_PROFILE_PORTABLE = 1,
+    MKV_PROFILE_PORTABLE = 1, /* avoids '.', '*' and ' ' as well, for brokers that need it */
 };
 
-/* Whether @root can be a cluster's topic root: 1..256 bytes UTF-8, no wildcard, no control
- * character, not starting with '$' or '/', not ending in '/': 0 or BAD_TOPIC. */
+/*
+ * Whether @root can be a cluster's topic root: 1..256 bytes UTF-8, no wildcard, no control
+ * character or noncharacter, not starting with '$' or '/', not ending in '/': 0 or BAD_TOPIC.  The
+ * functions below do not ask again.
+ */
 int mkv_root_check(struct mkv_bytes root) MKV_MUST_CHECK;
 
-/* Appends "<root>/d" and the path's levels.  TOO_LARGE beyond 65,535 bytes, NO_MEMORY. */
+/*
+ * Whether such a root may be used under @profile: the portable one wants none of '.', '*', ' ',
+ * which brokers like NATS and RabbitMQ would change or refuse.
+ */
+bool mkv_root_suits(struct mkv_bytes root, enum mkv_profile profile);
+
+/*
+ * Appends "<root>/d" and the levels of the path, whose @key is valid.  TOO_LARGE beyond 65,535
+ * bytes, NO_MEMORY; @topic is then as long as before.
+ */
 int mkv_topic_of_path(struct mkv_bytes root,
                       enum mkv_profile profile,
                       struct mkv_bytes key,
                       struct mkv_buf *topic) MKV_MUST_CHECK;
 
-/* Appends the filter that matches the path and everything below it: the topic, "/#". */
+/*
+ * Appends the filter that matches the path and everything below it: the topic, "/#".  Errors as
+ * above.
+ */
 int mkv_topic_filter(struct mkv_bytes root,
                      enum mkv_profile profile,
                      struct mkv_bytes key,
                      struct mkv_buf *filter) MKV_MUST_CHECK;
 
 /*
- * Appends the key of the path whose topic this is.  BAD_TOPIC if it does not lie below
- * "<root>/d" or is not canonical, PATH_TOO_LONG, NO_MEMORY; @key is then as long as before.
+ * Appends the key of the path whose topic this is to @key, which is a valid one, usually empty.
+ * BAD_TOPIC if it does not lie at or below "<root>/d" or is not canonical, PATH_TOO_LONG,
+ * NO_MEMORY; @key is then as long as before.
  */
 int mkv_topic_to_path(struct mkv_bytes root,
                       enum mkv_profile profile,
                       struct mkv_bytes topic,
                       struct mkv_buf *key) MKV_MUST_CHECK;
 
-/* Appends "<root>/svc/<name>". */
+/* Appends "<root>/svc/<name>".  Errors as of mkv_topic_of_path(). */
 int mkv_topic_of_svc(struct mkv_bytes root, const char *name, struct mkv_buf *topic) MKV_MUST_CHECK;
 
 /* Whether @topic is "<root>/svc/<name>". */

@@ -231,7 +231,9 @@ def is_numbered(c, portable):
 
 
 def escape_topic(text, portable):
-    out = ":." if text.startswith("$") else ""
+    out = ""
+    if text.startswith("$"):
+        out, text = (":u24-", text[1:]) if portable else (":.$", text[1:])
     for c in text:
         out += {":": "::", "/": ":_", "+": ":p", "#": ":h"}.get(
             c, f":u{ord(c):x}-" if is_numbered(c, portable) else c)
@@ -360,7 +362,7 @@ DOTTED_PIECES = [":", "::", ":.", ":_", ".", "_", " ", "a", "é", "\0", ":t", ":
 TOPIC_PIECES = ["/", "::", ":_", ":p", ":h", ":.", ":u", "-", "41", "0", "2e", "fffe", "FFFE", "00", "110000",
                 "d800", ":e", ":n", ":t", ":f", ":y", "0a", "0A", ":1", ":-1", ":-0", ":+1", ":1.5", ":1.50",
                 ":1e5", ":1e100", ":1e+100", ":u2e-", ".", "*", " ", "$", "$NULL", "a", "+", "#", "\0", "é",
-                "\ufffe", ":.$", ":u0-", ":u1f-", ":ufdd0-"]
+                "\ufffe", ":.$", ":u24-", ":u0-", ":u1f-", ":ufdd0-"]
 
 
 class Tool:
