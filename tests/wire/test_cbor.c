@@ -585,14 +585,13 @@ static void test_every_first_byte(void **state)
         if (first < 0xe0) {
             assert_int_equal(kind, by_major[first >> 5]);
         }
-        if (r.error == 0) {
-            assert_int_equal(item.kind, kind);
-            assert_true(info < 28 || info == 31);
-        } else {
-            bool is_reserved =
-                (info >= 28 && info <= 30) || first == 0x1f || first == 0x3f || first == 0xdf;
-            assert_int_equal(r.error, is_reserved ? MKV_E_MALFORMED : MKV_E_TRUNCATED);
-        }
+
+        bool is_reserved =
+            (info >= 28 && info <= 30) || first == 0x1f || first == 0x3f || first == 0xdf;
+
+        assert_int_equal(r.error == MKV_E_MALFORMED, is_reserved);
+        assert_int_equal(item.kind, r.error == 0 ? kind : MKV_CBOR_END);
+        assert_int_equal(item.indefinite, info == 31 && !is_reserved && first != 0xff);
     }
 }
 
