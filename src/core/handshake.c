@@ -113,7 +113,7 @@ static int next_seq(struct mkv_server *server, struct mkv_now now, uint64_t *ret
     if (server->failure == 0) {
         seq = now.wall_ms > seq ? now.wall_ms : seq;
         if (seq > server->seq_reserved) {
-            error = mkv_server_reserve_seq(server, seq + SEQ_RESERVE);
+            error = mkv_rows_reserve_seq(server, seq + SEQ_RESERVE);
         }
     } else if (seq > server->seq_reserved) {
         error = MKV_E_READ_ONLY;

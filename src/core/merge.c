@@ -31,11 +31,16 @@ static void add_tick(struct mkv_ticks *ticks, const struct mkv_tick *dot)
 }
 
 /* Of one stream the own dot says it all: an update never lists its own stream twice. */
-static void note_loser(struct mkv_ticks *ticks, const struct mkv_tick *dot)
+static void note_loser(struct mkv_merge *merge, const struct mkv_tick *dot)
 {
-    if (!mkv_tick_same_stream(&ticks->at[0], dot)) {
-        add_tick(ticks, dot);
+    struct mkv_tick copy = *dot;
+
+    if (mkv_tick_same_stream(&merge->update.ticks.at[0], dot)) {
+        return;
     }
+    memcpy(merge->name, dot->name.at, dot->name.len);
+    copy.name = mkv_bytes(merge->name, dot->name.len);
+    add_tick(&merge->update.ticks, &copy);
 }
 
 /* What the order alone says, when there is no conflict to tell. */
@@ -53,41 +58,39 @@ int mkv_merge_decide(struct mkv_store *store,
                      struct mkv_merge *ret_merge,
                      struct mkv_update *ret_other)
 {
-    struct mkv_merge merge = {MKV_MERGE_WON, MKV_CONFLICT_NONE, *update};
     struct mkv_head head = mkv_head_of(update);
     struct mkv_tree_entry held;
     struct mkv_bytes held_key;
     struct mkv_update other;
 
+    ret_merge->verdict = MKV_MERGE_WON;
+    ret_merge->conflict = MKV_CONFLICT_NONE;
+    ret_merge->update = *update;
     if (!mkv_tree_find(mkv_store_tree(store), key, &held)) {
-        *ret_merge = merge;
         return 0;
     }
 
     int order = mkv_head_compare(&head, &held.head);
 
-    merge.verdict = verdict_of(order);
+    ret_merge->verdict = verdict_of(order);
     if (order == 0 || (order > 0 && mkv_ticks_cover(&update->ticks, &held.head))) {
-        *ret_merge = merge;
         return 0;
     }
 
     int error = mkv_store_row(store, held.position, &held_key, &other);
 
     if (error == MKV_E_CORRUPT) { /* its head is known, and decides; what it knew is lost */
-        *ret_merge = merge;
         return 0;
     }
     if (error != 0) {
         return error;
     }
     if (order > 0 || !mkv_ticks_cover(&other.ticks, &head)) {
-        merge.conflict = conflict_class(update, &other);
+        ret_merge->conflict = conflict_class(update, &other);
         *ret_other = other;
     }
     if (order > 0) {
-        note_loser(&merge.update.ticks, &other.ticks.at[0]);
+        note_loser(ret_merge, &other.ticks.at[0]);
     }
-    *ret_merge = merge;
     return 0;
 }

@@ -29,7 +29,8 @@ enum mkv_merge_verdict {
 struct mkv_merge {
     enum mkv_merge_verdict verdict;
     enum mkv_conflict conflict;
-    struct mkv_update update; /* as it was stored, or would have been; borrowed */
+    struct mkv_update update;   /* as it is to be stored; borrowed, but for the loser's name */
+    uint8_t name[MKV_NAME_MAX]; /* the loser's: the row it stands in may go when this is written */
 };
 
 /*

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the parts of the server share: server.c (life, time, batches), handshake.c (links and
- * login), ingest.c (updates), serve.c (requests).  Nobody else includes this.
+ * What the parts of the server share: server.c (life, time, batches), server_rows.c (its rows in the
+ * store), server_link.c (links), handshake.c (login), ingest.c (updates), serve.c (requests).  Nobody else includes this.
  */
 #ifndef MKV_CORE_SERVER_STATE_H
 #define MKV_CORE_SERVER_STATE_H
@@ -78,7 +78,6 @@ void mkv_server_mark_dirty(struct mkv_server *server, struct mkv_session *sessio
 void mkv_server_forget_session(struct mkv_server *server, struct mkv_session *session);
 int mkv_server_drop_session(struct mkv_server *server, struct mkv_session *session) MKV_MUST_CHECK;
 void mkv_server_ack(struct mkv_server *server, struct mkv_now now, struct mkv_session *session);
-int mkv_server_reserve_seq(struct mkv_server *server, uint64_t mark) MKV_MUST_CHECK;
 void mkv_server_tell_state(struct mkv_server *server, const struct mkv_server_link *link);
 /* Sends an error frame; with @id 0 the link is closed. */
 void mkv_server_send_error(struct mkv_server *server,
@@ -86,6 +85,13 @@ void mkv_server_send_error(struct mkv_server *server,
                            uint64_t id,
                            int error,
                            const char *text);
+
+/* server_rows.c: what the server keeps in the store beside the entries */
+int mkv_rows_load(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
+int mkv_rows_reload(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
+int mkv_rows_store_session(struct mkv_server *server, struct mkv_session *session) MKV_MUST_CHECK;
+int mkv_rows_reserve_seq(struct mkv_server *server, uint64_t mark) MKV_MUST_CHECK;
+int mkv_rows_move_mark(struct mkv_server *server, uint64_t mark) MKV_MUST_CHECK;
 
 /* handshake.c */
 int mkv_handshake_frame(struct mkv_server *server,

@@ -78,6 +78,20 @@ static void fail(struct mkv_server_node *node, struct mkv_now now, int failure)
     mkv_effects_release(&node->effects);
 }
 
+/* One bounded batch.  If the disk does not take it, it is tried again after the next commit. */
+static void tidy(struct mkv_server_node *node)
+{
+    bool more;
+
+    int error = mkv_store_tidy(node->store, &more);
+
+    if (error != 0) { /* the store is as it was */
+        mkv_effect_log(&node->effects, MKV_LOG_WARNING,
+                       "old rows of the log could not be deleted: %s", mkv_error_text(error));
+        mkv_effects_release(&node->effects);
+    }
+}
+
 static void commit(struct mkv_server_node *node, struct mkv_now now)
 {
     int error = mkv_server_settle(node->server, now);
@@ -94,6 +108,7 @@ static void commit(struct mkv_server_node *node, struct mkv_now now)
     }
     close_batch(node);
     mkv_effects_release(&node->effects);
+    tidy(node);
 }
 
 /* What every input ends with: @error is that of its step, @size what it weighed. */

@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/mem.h"
+#include "core/server_state.h"
+
+/*
+ * Meta rows:
+ *     "tock"    the mark that the tock has not passed, 8 bytes big-endian
+ *     "seq"     the highest session number reserved, likewise
+ *     "secret"  32 random bytes: proves that a session to be resumed is one's own
+ *     "s" seq   (8 bytes) which updates of a session have arrived
+ */
+#define SESSION_KEY_LEN 9U
+#define SESSION_ROW_MAX 4096U
+
+static const struct mkv_bytes tock_key = {(const uint8_t *)"tock", 4};
+static const struct mkv_bytes seq_key = {(const uint8_t *)"seq", 3};
+static const struct mkv_bytes secret_key = {(const uint8_t *)"secret", 6};
+static const struct mkv_bytes session_prefix = {(const uint8_t *)"s\0", 2}; /* seq is below 2^56 */
+
+static int put_number(struct mkv_store *store, struct mkv_bytes key, uint64_t number)
+{
+    uint8_t bytes[8];
+
+    for (unsigned i = 0; i < 8; i++) {
+        bytes[i] = (uint8_t)(number >> (56 - 8 * i));
+    }
+    return mkv_store_meta_put(store, key, mkv_bytes(bytes, sizeof(bytes)));
+}
+
+static uint64_t number_of(const uint8_t *bytes)
+{
+    uint64_t number = 0;
+
+    for (unsigned i = 0; i < 8; i++) {
+        number = number << 8 | bytes[i];
+    }
+    return number;
+}
+
+/* 0 if there is no such row yet. */
+static int get_number(struct mkv_store *store, struct mkv_bytes key, uint64_t *ret_number)
+{
+    struct mkv_buf buf;
+
+    mkv_buf_init(&buf, 8);
+
+    int error = mkv_store_meta_get(store, key, &buf);
+
+    if (error == MKV_E_NOT_FOUND) {
+        *ret_number = 0;
+        error = 0;
+    } else if (error == 0 && buf.len != 8) {
+        error = MKV_E_CORRUPT;
+    } else if (error == 0) {
+        *ret_number = number_of(buf.at);
+    }
+    mkv_buf_deinit(&buf);
+    return error;
+}
+
+static struct mkv_bytes session_key(uint64_t seq, uint8_t space[SESSION_KEY_LEN])
+{
+    space[0] = 's';
+    for (unsigned i = 0; i < 8; i++) {
+        space[1 + i] = (uint8_t)(seq >> (56 - 8 * i));
+    }
+    return mkv_bytes(space, SESSION_KEY_LEN);
+}
+
+static int load_seen(struct mkv_server *server, uint64_t seq, struct mkv_seen *ret_seen)
+{
+    uint8_t space[SESSION_KEY_LEN];
+    struct mkv_buf row;
+
+    mkv_buf_init(&row, SESSION_ROW_MAX);
+
+    int error = mkv_store_meta_get(server->store, session_key(seq, space), &row);
+
+    if (error == 0) {
+        error = mkv_session_decode(mkv_buf_bytes(&row), ret_seen);
+    }
+    mkv_buf_deinit(&row);
+    return error;
+}
+
+/*
+ * A damaged row, or one too many, costs its client the session and no more: it gets a new one and
+ * writes anew what was not acknowledged.
+ */
+static int load_session(struct mkv_server *server, struct mkv_now now, uint64_t seq)
+{
+    struct mkv_session *session = mkv_mem_alloc(sizeof(*session));
+
+    if (session == NULL) {
+        return MKV_E_NO_MEMORY;
+    }
+    session->seq = seq;
+    session->stored = true;
+
+    int error = load_seen(server, seq, &session->seen);
+
+    if (error == 0) {
+        mkv_session_attach(session, now, &server->config.session_limits, 0);
+        mkv_server_wake_at(server, session->ask_ms);
+        error = mkv_map_add(&server->sessions, seq, session);
+    }
+    if (error != 0) {
+        mkv_mem_free(session);
+    }
+    if (error != 0 && error != MKV_E_NO_MEMORY && error != MKV_E_IO) {
+        mkv_effect_log(server->effects, MKV_LOG_WARNING, "session %llu is not taken up again: %s",
+                       (unsigned long long)seq, mkv_error_text(error));
+        error = 0;
+    }
+    return error;
+}
+
+static int load_sessions(struct mkv_server *server, struct mkv_now now)
+{
+    uint8_t space[SESSION_KEY_LEN];
+    struct mkv_bytes key = session_key(0, space);
+    int error;
+
+    for (;;) {
+        struct mkv_bytes next;
+
+        error = mkv_store_meta_next(server->store, session_prefix, key, &next);
+        if (error != 0) {
+            break;
+        }
+        if (next.len != SESSION_KEY_LEN) {
+            error = MKV_E_CORRUPT;
+            break;
+        }
+
+        uint64_t seq = number_of(next.at + 1);
+
+        error = load_session(server, now, seq);
+        if (error != 0) {
+            break;
+        }
+        key = session_key(seq, space);
+    }
+    return error == MKV_E_NOT_FOUND ? 0 : error;
+}
+
+static int load_secret(struct mkv_server *server)
+{
+    struct mkv_buf row;
+
+    mkv_buf_init(&row, sizeof(server->secret));
+
+    int error = mkv_store_meta_get(server->store, secret_key, &row);
+
+    if (error == MKV_E_NOT_FOUND) {
+        memcpy(server->secret, server->config.secret, sizeof(server->secret));
+        error = mkv_store_meta_put(server->store, secret_key,
+                                   mkv_bytes(server->secret, sizeof(server->secret)));
+    } else if (error == 0 && row.len != sizeof(server->secret)) {
+        error = MKV_E_CORRUPT;
+    } else if (error == 0) {
+        memcpy(server->secret, row.at, sizeof(server->secret));
+    }
+    mkv_buf_deinit(&row);
+    return error;
+}
+
+int mkv_rows_load(struct mkv_server *server, struct mkv_now now)
+{
+    int error = get_number(server->store, tock_key, &server->tock.mark);
+
+    if (error == 0) {
+        error = get_number(server->store, seq_key, &server->seq_reserved);
+    }
+    if (error == 0) {
+        error = load_secret(server);
+    }
+    if (error == 0) {
+        error = load_sessions(server, now);
+    }
+    server->tock.high = server->tock.mark;
+    server->seq_last = server->seq_reserved;
+    return error;
+}
+
+int mkv_rows_store_session(struct mkv_server *server, struct mkv_session *session)
+{
+    uint8_t space[SESSION_KEY_LEN];
+    struct mkv_buf row;
+
+    mkv_buf_init(&row, SESSION_ROW_MAX);
+
+    int error = mkv_session_encode(session, &row);
+
+    if (error == 0) {
+        error = mkv_store_meta_put(server->store, session_key(session->seq, space),
+                                   mkv_buf_bytes(&row));
+    }
+    mkv_buf_deinit(&row);
+    session->stored = true;
+    return error;
+}
+
+int mkv_rows_reserve_seq(struct mkv_server *server, uint64_t mark)
+{
+    int error = put_number(server->store, seq_key, mark);
+
+    if (error == 0) {
+        server->seq_reserved = mark;
+    }
+    return error;
+}
+
+int mkv_rows_move_mark(struct mkv_server *server, uint64_t mark)
+{
+    int error = put_number(server->store, tock_key, mark);
+
+    if (error == 0) {
+        server->tock.mark = mark;
+    }
+    return error;
+}
+
+/* Takes a session back to what the store knows of it. */
+static int reload_session(struct mkv_server *server,
+                          struct mkv_now now,
+                          struct mkv_session *session)
+{
+    int error = load_seen(server, session->seq, &session->seen);
+
+    session->dirty = false;
+    session->stored = error == 0;
+    if (error == MKV_E_NOT_FOUND) {
+        session->seen = (struct mkv_seen){0};
+        error = 0;
+    }
+    mkv_session_attach(session, now, &server->config.session_limits, session->link);
+    return error;
+}
+
+int mkv_rows_reload(struct mkv_server *server, struct mkv_now now)
+{
+    size_t cursor = 0;
+    struct mkv_session *session;
+    int error = get_number(server->store, tock_key, &server->tock.mark);
+
+    if (error == 0) {
+        error = get_number(server->store, seq_key, &server->seq_reserved);
+    }
+    while (error == 0 && (session = mkv_map_each(&server->sessions, &cursor)) != NULL) {
+        error = reload_session(server, now, session);
+    }
+    return error;
+}
+
+int mkv_server_drop_session(struct mkv_server *server, struct mkv_session *session)
+{
+    uint8_t space[SESSION_KEY_LEN];
+    int error = 0;
+
+    if (session->stored && server->failure == 0) {
+        error = mkv_store_meta_delete(server->store, session_key(session->seq, space));
+    }
+    mkv_server_forget_session(server, session);
+    return error;
+}

@@ -1,0 +1,512 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/config.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <yaml.h>
+
+#include "base/limits.h"
+#include "io/home.h"
+#include "wire/tick.h"
+
+#define ACK_WINDOW_MS      2
+#define ACK_WINDOW_MS_MAX  1000
+#define STORE_MAX_MIB_MAX  (UINT64_C(1) << 24) /* 16 TiB */
+#define SYSTEM_CONFIG_FILE "/etc/moat-kv/moat-kvd.yaml"
+
+const char mkv_config_help[] =
+    "usage: moat-kvd [OPTION]...\n"
+    "\n"
+    "The server of MoaT-KV: keeps a key-value tree that is shared over MQTT.\n"
+    "Prints one line, 'ready ...', once it serves. SIGTERM ends it in order.\n"
+    "\n"
+    "  --name NAME        of this server (default: the host's name)\n"
+    "  --state DIR        where it keeps its data (default: /var/lib/moat-kv for root,\n"
+    "                     else ~/.local/state/moat-kv)\n"
+    "  --broker BROKER    embedded (default), embedded:PORT, mqtt://HOST[:PORT] or unix:PATH\n"
+    "  --listen ADDRESS   unix:PATH or tcp://127.0.0.1[:PORT]; may be given several times\n"
+    "                     (default: unix:DIR/link.sock)\n"
+    "  --root ROOT        topic root (default: moat/main)\n"
+    "  --profile PROFILE  topic profile of the cluster: plain (default) or portable\n"
+    "  --config FILE      settings as YAML (default: " SYSTEM_CONFIG_FILE ", if it is there)\n"
+    "  --verbose          log more\n"
+    "  --version, --help\n"
+    "\n"
+    "The file knows the same names without dashes, 'listen' as a list, and also\n"
+    "  ack-window: 2      milliseconds that updates wait to be stored together\n"
+    "  clock: auto        whether the clock is to be trusted: auto, always, never\n"
+    "  store-max: 65536   MiB that the store may grow to\n"
+    "\n"
+    "example: moat-kvd --name attic --broker mqtt://192.0.2.1 --state /srv/moat-kv\n";
+
+/* --- One setting -------------------------------------------------------------------------- */
+
+static int copy_text(
+    char *out, size_t size, const char *text, const char *what, struct mkv_why *why)
+{
+    if (strlen(text) >= size) {
+        return mkv_why_error(why, MKV_E_BAD_ARGUMENT, "%s is too long: '%s'", what, text);
+    }
+    memcpy(out, text, strlen(text) + 1);
+    return 0;
+}
+
+static int set_name(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+{
+    if (!mkv_name_valid(mkv_bytes_of(text))) {
+        return mkv_why_error(why, MKV_E_BAD_NAME, "'%s': %s", text, mkv_error_text(MKV_E_BAD_NAME));
+    }
+    return copy_text(config->name, sizeof(config->name), text, "the name", why);
+}
+
+static int set_state(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+{
+    char directory[4096];
+    char whole[8192];
+
+    if (text[0] == '/') {
+        return copy_text(config->state, sizeof(config->state), text, "the state directory", why);
+    }
+    if (getcwd(directory, sizeof(directory)) == NULL) {
+        return mkv_why_error(why, MKV_E_IO, "cannot tell the working directory: %m");
+    }
+    (void)snprintf(whole, sizeof(whole), "%s/%s", directory, text);
+    return copy_text(config->state, sizeof(config->state), whole, "the state directory", why);
+}
+
+static int read_number(const char *text, uint64_t max, uint64_t *ret_number)
+{
+    char *end;
+    unsigned long long number;
+
+    errno = 0;
+    number = strtoull(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 || number > max) {
+        return MKV_E_BAD_NUMBER;
+    }
+    *ret_number = number;
+    return 0;
+}
+
+static int set_broker(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+{
+    uint64_t port = 0;
+    int error;
+
+    config->embedded = strcmp(text, "embedded") == 0;
+    config->embedded_port = 0;
+    if (config->embedded) {
+        return 0;
+    }
+    if (strncmp(text, "embedded:", 9) == 0) {
+        config->embedded = true;
+        error = read_number(text + 9, UINT16_MAX, &port);
+        if (error != 0) {
+            return mkv_why_error(why, error, "'%s' is no port number", text + 9);
+        }
+        config->embedded_port = (uint16_t)port;
+        return 0;
+    }
+    error = mkv_address_parse(mkv_bytes_of(text), &config->broker, why);
+    if (error == 0 && config->broker.scheme == MKV_ADDRESS_TCP) {
+        error = mkv_why_error(why, MKV_E_BAD_ARGUMENT,
+                              "a broker's address looks like mqtt://HOST[:PORT], not '%s'", text);
+    }
+    return error;
+}
+
+static int add_listen(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+{
+    struct mkv_address *address = &config->listen[config->n_listen];
+
+    if (config->n_listen == MKV_DAEMON_LISTEN_MAX) {
+        return mkv_why_error(why, MKV_E_TOO_MANY, "at most %u addresses can be listened on",
+                             MKV_DAEMON_LISTEN_MAX);
+    }
+
+    int error = mkv_address_parse(mkv_bytes_of(text), address, why);
+
+    if (error == 0 && address->scheme == MKV_ADDRESS_MQTT) {
+        error = mkv_why_error(why, MKV_E_BAD_ARGUMENT,
+                              "a link is listened on as unix:PATH or tcp://HOST[:PORT], not '%s'",
+                              text);
+    }
+    if (error == 0 && !mkv_address_is_local(address)) {
+        error = mkv_why_error(why, MKV_E_BAD_ARGUMENT,
+                              "'%s' can be reached from other machines, and this version has no "
+                              "users and no TLS yet: listen on unix:PATH or tcp://127.0.0.1",
+                              text);
+    }
+    if (error == 0) {
+        config->n_listen++;
+    }
+    return error;
+}
+
+static int set_root(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+{
+    if (mkv_root_check(mkv_bytes_of(text)) != 0) {
+        return mkv_why_error(
+            why, MKV_E_BAD_TOPIC,
+            "'%s' cannot be a topic root: it may not start with '/' or '$', end in "
+            "'/', or hold '+', '#' or control characters",
+            text);
+    }
+    return copy_text(config->root, sizeof(config->root), text, "the root", why);
+}
+
+static int set_profile(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+{
+    if (strcmp(text, "plain") == 0) {
+        config->profile = MKV_PROFILE_PLAIN;
+    } else if (strcmp(text, "portable") == 0) {
+        config->profile = MKV_PROFILE_PORTABLE;
+    } else {
+        return mkv_why_error(why, MKV_E_BAD_ARGUMENT,
+                             "the profile is 'plain' or 'portable', not '%s'", text);
+    }
+    return 0;
+}
+
+static int set_clock(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+{
+    if (strcmp(text, "auto") == 0) {
+        config->clock = MKV_CLOCK_AUTO;
+    } else if (strcmp(text, "always") == 0) {
+        config->clock = MKV_CLOCK_ALWAYS;
+    } else if (strcmp(text, "never") == 0) {
+        config->clock = MKV_CLOCK_NEVER;
+    } else {
+        return mkv_why_error(why, MKV_E_BAD_ARGUMENT,
+                             "clock is 'auto', 'always' or 'never', not '%s'", text);
+    }
+    return 0;
+}
+
+static int set_ack_window(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+{
+    uint64_t ms = 0;
+
+    if (read_number(text, ACK_WINDOW_MS_MAX, &ms) != 0) {
+        return mkv_why_error(why, MKV_E_BAD_NUMBER, "ack-window is 0 to %d milliseconds, not '%s'",
+                             ACK_WINDOW_MS_MAX, text);
+    }
+    config->ack_window_ms = (int64_t)ms;
+    return 0;
+}
+
+static int set_store_max(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+{
+    uint64_t mib = 0;
+
+    if (read_number(text, STORE_MAX_MIB_MAX, &mib) != 0 || mib == 0) {
+        return mkv_why_error(why, MKV_E_BAD_NUMBER,
+                             "store-max is a number of MiB, 1 or more, not '%s'", text);
+    }
+    config->store_max = mib << 20;
+    return 0;
+}
+
+static int set_verbose(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+{
+    if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0) {
+        return mkv_why_error(why, MKV_E_BAD_ARGUMENT, "verbose is 'true' or 'false', not '%s'",
+                             text);
+    }
+    config->verbose = strcmp(text, "true") == 0;
+    return 0;
+}
+
+struct setting {
+    const char *name;
+    int (*set)(struct mkv_daemon_config *config, const char *text, struct mkv_why *why);
+    bool list; /* may be given several times */
+};
+
+static const struct setting settings[] = {
+    {"name", set_name, false},           {"state", set_state, false},
+    {"broker", set_broker, false},       {"listen", add_listen, true},
+    {"root", set_root, false},           {"profile", set_profile, false},
+    {"clock", set_clock, false},         {"ack-window", set_ack_window, false},
+    {"store-max", set_store_max, false}, {"verbose", set_verbose, false},
+};
+
+static const struct setting *find_setting(const char *name)
+{
+    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
+        if (strcmp(settings[i].name, name) == 0) {
+            return &settings[i];
+        }
+    }
+    return NULL;
+}
+
+/* --- The file ----------------------------------------------------------------------------- */
+
+static const char *scalar_text(const yaml_node_t *node)
+{
+    const char *text = (const char *)node->data.scalar.value;
+
+    return strlen(text) == node->data.scalar.length ? text : NULL; /* NULs are for nobody */
+}
+
+static int take_value(struct mkv_daemon_config *config,
+                      const struct setting *setting,
+                      const yaml_node_t *value,
+                      struct mkv_why *why)
+{
+    const char *text = value->type == YAML_SCALAR_NODE ? scalar_text(value) : NULL;
+
+    if (text == NULL) {
+        return mkv_why_error(why, MKV_E_BAD_ARGUMENT, "line %zu: '%s' must be a plain value",
+                             value->start_mark.line + 1, setting->name);
+    }
+    return setting->set(config, text, why);
+}
+
+static int take_list(struct mkv_daemon_config *config,
+                     const struct setting *setting,
+                     yaml_document_t *document,
+                     const yaml_node_t *list,
+                     struct mkv_why *why)
+{
+    int error = 0;
+
+    for (const yaml_node_item_t *item = list->data.sequence.items.start;
+         item < list->data.sequence.items.top && error == 0; item++) {
+        error = take_value(config, setting, yaml_document_get_node(document, *item), why);
+    }
+    return error;
+}
+
+static int take_pair(struct mkv_daemon_config *config,
+                     yaml_document_t *document,
+                     const yaml_node_pair_t *pair,
+                     struct mkv_why *why)
+{
+    const yaml_node_t *key = yaml_document_get_node(document, pair->key);
+    const yaml_node_t *value = yaml_document_get_node(document, pair->value);
+    const char *name = key->type == YAML_SCALAR_NODE ? scalar_text(key) : NULL;
+    const struct setting *setting = name == NULL ? NULL : find_setting(name);
+
+    if (setting == NULL) {
+        return mkv_why_error(why, MKV_E_BAD_ARGUMENT,
+                             "line %zu: there is no setting '%s' (moat-kvd --help lists them)",
+                             key->start_mark.line + 1, name == NULL ? "" : name);
+    }
+    if (setting->list && value->type == YAML_SEQUENCE_NODE) {
+        return take_list(config, setting, document, value, why);
+    }
+    return take_value(config, setting, value, why);
+}
+
+static int take_document(struct mkv_daemon_config *config,
+                         yaml_document_t *document,
+                         struct mkv_why *why)
+{
+    const yaml_node_t *root = yaml_document_get_root_node(document);
+    int error = 0;
+
+    if (root == NULL) { /* an empty file */
+        return 0;
+    }
+    if (root->type != YAML_MAPPING_NODE) {
+        return mkv_why_error(why, MKV_E_BAD_ARGUMENT, "must consist of lines like 'name: attic'");
+    }
+    for (const yaml_node_pair_t *pair = root->data.mapping.pairs.start;
+         pair < root->data.mapping.pairs.top && error == 0; pair++) {
+        error = take_pair(config, document, pair, why);
+    }
+    return error;
+}
+
+static int parse_file(struct mkv_daemon_config *config, FILE *file, struct mkv_why *why)
+{
+    yaml_parser_t parser;
+    yaml_document_t document;
+    int error;
+
+    if (yaml_parser_initialize(&parser) == 0) {
+        return mkv_why_error(why, MKV_E_NO_MEMORY, "out of memory");
+    }
+    yaml_parser_set_input_file(&parser, file);
+    if (yaml_parser_load(&parser, &document) == 0) {
+        error = mkv_why_error(why, MKV_E_MALFORMED, "line %zu: %s", parser.problem_mark.line + 1,
+                              parser.problem == NULL ? "no valid YAML" : parser.problem);
+    } else {
+        error = take_document(config, &document, why);
+        yaml_document_delete(&document);
+    }
+    yaml_parser_delete(&parser);
+    return error;
+}
+
+static int read_file(struct mkv_daemon_config *config,
+                     const char *name,
+                     bool required,
+                     struct mkv_why *why)
+{
+    struct mkv_why reason = {{0}};
+    FILE *file = fopen(name, "re");
+
+    if (file == NULL) {
+        if (!required && errno == ENOENT) {
+            return 0;
+        }
+        return mkv_why_error(why, MKV_E_IO, "cannot read the configuration '%s': %m", name);
+    }
+
+    int error = parse_file(config, file, &reason);
+
+    (void)fclose(file);
+    if (error != 0) {
+        mkv_why_set(why, "configuration '%s': %s", name, reason.text);
+    }
+    return error;
+}
+
+/* --- The command line --------------------------------------------------------------------- */
+
+enum option_code {
+    OPTION_SETTING = 1, /* the long option's name is the setting's */
+    OPTION_CONFIG,
+    OPTION_VERBOSE,
+    OPTION_VERSION,
+    OPTION_HELP,
+};
+
+static const struct option options[] = {
+    {"name", required_argument, NULL, OPTION_SETTING},
+    {"state", required_argument, NULL, OPTION_SETTING},
+    {"broker", required_argument, NULL, OPTION_SETTING},
+    {"listen", required_argument, NULL, OPTION_SETTING},
+    {"root", required_argument, NULL, OPTION_SETTING},
+    {"profile", required_argument, NULL, OPTION_SETTING},
+    {"config", required_argument, NULL, OPTION_CONFIG},
+    {"verbose", no_argument, NULL, OPTION_VERBOSE},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+/* The file is read first, wherever --config stands, so that the command line wins. */
+static const char *config_file(int argc, char **argv)
+{
+    const char *name = NULL;
+    int code;
+
+    optind = 0;
+    opterr = 0;
+    while ((code = getopt_long(argc, argv, "", options, NULL)) != -1) {
+        if (code == OPTION_CONFIG) {
+            name = optarg;
+        }
+    }
+    return name;
+}
+
+static enum mkv_config_verdict read_options(int argc,
+                                            char **argv,
+                                            struct mkv_daemon_config *config,
+                                            struct mkv_why *why)
+{
+    bool listen_given = false;
+    int index = 0;
+    int code;
+
+    optind = 0;
+    opterr = 0;
+    while ((code = getopt_long(argc, argv, "", options, &index)) != -1) {
+        if (code == OPTION_HELP) {
+            return MKV_CONFIG_HELP;
+        }
+        if (code == OPTION_VERSION) {
+            return MKV_CONFIG_VERSION;
+        }
+        if (code == OPTION_VERBOSE) {
+            config->verbose = true;
+        } else if (code == OPTION_SETTING) {
+            const struct setting *setting = find_setting(options[index].name);
+
+            if (setting->list && !listen_given) { /* replaces the file's */
+                config->n_listen = 0;
+                listen_given = true;
+            }
+            if (setting->set(config, optarg, why) != 0) {
+                return MKV_CONFIG_WRONG;
+            }
+        } else if (code != OPTION_CONFIG) {
+            mkv_why_set(why, "unknown option, or one without its value: '%s' (see moat-kvd --help)",
+                        argv[optind - 1]);
+            return MKV_CONFIG_WRONG;
+        }
+    }
+    if (optind < argc) {
+        mkv_why_set(why, "'%s' is not expected here (see moat-kvd --help)", argv[optind]);
+        return MKV_CONFIG_WRONG;
+    }
+    return MKV_CONFIG_RUN;
+}
+
+/* --- Defaults ----------------------------------------------------------------------------- */
+
+/* The host's name up to the first dot, with all that a server name cannot hold replaced. */
+static void default_name(char name[MKV_NAME_MAX + 1])
+{
+    char host[256] = {0};
+
+    (void)gethostname(host, sizeof(host) - 1);
+    host[strcspn(host, ".")] = '\0';
+    host[MKV_NAME_MAX] = '\0';
+    for (char *at = host; *at != '\0'; at++) {
+        if (!mkv_name_valid(mkv_bytes(at, 1))) {
+            *at = '-';
+        }
+    }
+    (void)snprintf(name, MKV_NAME_MAX + 1, "%s", host[0] == '\0' ? "server" : host);
+}
+
+static int fill_gaps(struct mkv_daemon_config *config, struct mkv_why *why)
+{
+    char text[MKV_DAEMON_TEXT_MAX + 16];
+    int error = 0;
+
+    if (config->state[0] == '\0') {
+        error = mkv_home_state(config->state, sizeof(config->state), why);
+    }
+    if (error == 0 && config->n_listen == 0) {
+        (void)snprintf(text, sizeof(text), "unix:%s/link.sock", config->state);
+        error = add_listen(config, text, why);
+    }
+    return error;
+}
+
+enum mkv_config_verdict mkv_config_read(int argc,
+                                        char **argv,
+                                        struct mkv_daemon_config *ret_config,
+                                        struct mkv_why *why)
+{
+    struct mkv_daemon_config config = {
+        .embedded = true, .ack_window_ms = ACK_WINDOW_MS, .root = "moat/main"};
+    const char *file = config_file(argc, argv);
+
+    default_name(config.name);
+
+    int error = read_file(&config, file == NULL ? SYSTEM_CONFIG_FILE : file, file != NULL, why);
+
+    if (error != 0) {
+        return MKV_CONFIG_WRONG;
+    }
+
+    enum mkv_config_verdict verdict = read_options(argc, argv, &config, why);
+
+    if (verdict == MKV_CONFIG_RUN && fill_gaps(&config, why) != 0) {
+        return MKV_CONFIG_WRONG;
+    }
+    *ret_config = config;
+    return verdict;
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The settings of moat-kvd: defaults, then the configuration file, then the command line.
+ */
+#ifndef MKV_DAEMON_CONFIG_H
+#define MKV_DAEMON_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/limits.h"
+#include "io/address.h"
+#include "io/clock.h"
+#include "io/why.h"
+#include "wire/topic.h"
+
+#define MKV_DAEMON_LISTEN_MAX 8U
+#define MKV_DAEMON_TEXT_MAX   256U
+
+struct mkv_daemon_config {
+    char name[MKV_NAME_MAX + 1];
+    char state[MKV_DAEMON_TEXT_MAX]; /* directory, absolute */
+    bool embedded;                   /* run a broker of our own ... */
+    uint16_t embedded_port;          /* ... on this port of 127.0.0.1; 0: any free one */
+    struct mkv_address broker;       /* otherwise: this one */
+    uint32_t n_listen;
+    struct mkv_address listen[MKV_DAEMON_LISTEN_MAX];
+    char root[MKV_DAEMON_TEXT_MAX];
+    enum mkv_profile profile;
+    int64_t ack_window_ms;
+    enum mkv_clock_trust clock;
+    uint64_t store_max; /* bytes; 0: the store's default */
+    bool verbose;
+};
+
+enum mkv_config_verdict {
+    MKV_CONFIG_RUN,
+    MKV_CONFIG_HELP,    /* --help: print it, end well */
+    MKV_CONFIG_VERSION, /* --version: likewise */
+    MKV_CONFIG_WRONG,   /* @why says what is wrong and how to mend it */
+};
+
+enum mkv_config_verdict mkv_config_read(int argc,
+                                        char **argv,
+                                        struct mkv_daemon_config *ret_config,
+                                        struct mkv_why *why);
+
+/* The text of --help. */
+extern const char mkv_config_help[];
+
+#endif

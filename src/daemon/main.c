@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "daemon/config.h"
+#include "daemon/daemon.h"
+
+/* Exit codes of the command line contract (docs/architecture.md). */
+enum {
+    EXIT_FINE = 0,
+    EXIT_WRONG_USE = 2,
+    EXIT_CANNOT_RUN = 3,
+};
+
+int main(int argc, char **argv)
+{
+    struct mkv_daemon_config config;
+    struct mkv_why why = {{0}};
+
+    switch (mkv_config_read(argc, argv, &config, &why)) {
+    case MKV_CONFIG_HELP:
+        (void)fputs(mkv_config_help, stdout);
+        return EXIT_FINE;
+    case MKV_CONFIG_VERSION:
+        (void)puts(MKV_DAEMON_SOFTWARE);
+        return EXIT_FINE;
+    case MKV_CONFIG_WRONG:
+        (void)fprintf(stderr, "moat-kvd: %s\n", why.text);
+        return EXIT_WRONG_USE;
+    case MKV_CONFIG_RUN:
+        break;
+    }
+    if (mkv_daemon_run(&config, &why) != 0) {
+        (void)fprintf(stderr, "moat-kvd: %s\n", why.text);
+        return EXIT_CANNOT_RUN;
+    }
+    return EXIT_FINE;
+}
