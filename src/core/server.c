@@ -317,7 +317,6 @@ int mkv_server_rollback(struct mkv_server *server, struct mkv_now now, int failu
     while ((link = mkv_map_each(&server->links, &cursor)) != NULL) {
         mkv_serve_end_all(server, link);
         mkv_server_send_error(server, link, 0, failure, mkv_error_text(failure));
-        mkv_effect_close(server->effects, link->number); /* an earlier one may have been dropped */
     }
     mkv_effect_log(server->effects, MKV_LOG_ERROR,
                    "cannot write the store: %s; until it can, updates are not acknowledged",

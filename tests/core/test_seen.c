@@ -229,8 +229,7 @@ static void test_tock_from_outside_is_judged(void **state)
 
     (void)state;
     assert_int_equal(mkv_tock_judge(&tock, wall, wall << 12), MKV_TOCK_FINE);
-    assert_int_equal(mkv_tock_judge(&tock, wall, (wall << 12) + MKV_TOCK_AHEAD_MAX),
-                     MKV_TOCK_FINE);
+    assert_int_equal(mkv_tock_judge(&tock, wall, (wall << 12) + MKV_TOCK_AHEAD_MAX), MKV_TOCK_FINE);
     assert_int_equal(mkv_tock_judge(&tock, wall, (wall << 12) + MKV_TOCK_AHEAD_MAX + 1),
                      MKV_TOCK_FUTURE); /* by the clock, whatever has been seen */
     assert_int_equal(mkv_tock_judge(&tock, wall, (wall - day) << 12), MKV_TOCK_STALE);

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "harness.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "lib/check.h"
+#include "wire/path.h"
+#include "wire/topic.h"
+
+static const struct mkv_bytes root = {(const uint8_t *)"moat/main", 9};
+
+void world_start(struct world *world)
+{
+    struct mkv_store_options options = {.boot_nonce = 1000 + ++world->boots};
+    struct mkv_store_report report;
+    struct mkv_server_node_config config = {
+        .server = {.name = mkv_bytes_of("srv"),
+                   .root = root,
+                   .host = mkv_bytes_of("here"),
+                   .software = mkv_bytes_of("test"),
+                   .qos = 1,
+                   .session_limits = {.grace_ms = 200, .void_ms = 30000},
+                   .secret = {1, 2, 3}},
+        .window_ms = 2,
+    };
+
+    memset(options.id, 7, sizeof(options.id));
+    memset(options.digest_key, 9, sizeof(options.digest_key));
+    config.server.links.n = 1;
+    config.server.links.at[0] = mkv_bytes_of("unix:/run/x");
+    config.server.brokers.n = 1;
+    config.server.brokers.at[0] = mkv_bytes_of("mqtt://127.0.0.1:1883");
+    if (world->disk == NULL) {
+        world->disk = mkv_disk_new(0);
+        assert_non_null(world->disk);
+        mkv_buf_init(&world->topic, MKV_TOPIC_MAX);
+        mkv_buf_init(&world->published, MKV_UPDATE_MAX);
+    }
+    assert_int_equal(mkv_store_open_disk(world->disk, &options, &world->store, &report), 0);
+    assert_int_equal(mkv_server_node_new(&config, world->store, world->now, &world->node), 0);
+    mkv_server_node_broker(world->node, world->now, true);
+    world_listen(world);
+}
+
+void world_crash(struct world *world)
+{
+    mkv_server_node_free(world->node);
+    mkv_store_close(world->store);
+    world->node = NULL;
+    world->store = NULL;
+}
+
+void world_forget(struct world *world)
+{
+    for (unsigned i = 0; i < world->n_heard; i++) {
+        mkv_buf_deinit(&world->heard[i].bytes);
+    }
+    world->n_heard = 0;
+    world->n_closed = 0;
+    world->n_published = 0;
+}
+
+void world_free(struct world *world)
+{
+    world_crash(world);
+    world_forget(world);
+    mkv_buf_deinit(&world->topic);
+    mkv_buf_deinit(&world->published);
+    mkv_disk_free(world->disk);
+    *world = (struct world){0};
+}
+
+static void hear(struct world *world, const struct mkv_output *output)
+{
+    struct mkv_bytes map;
+    size_t used;
+
+    assert_true(world->n_heard < WORLD_FRAMES_MAX);
+    assert_int_equal(mkv_frame_cut(output->payload, &map, &used), 0);
+    assert_int_equal(used, output->payload.len);
+
+    struct heard *heard = &world->heard[world->n_heard++];
+
+    heard->link = output->link;
+    mkv_buf_init(&heard->bytes, MKV_FRAME_MAX);
+    assert_int_equal(mkv_buf_append(&heard->bytes, map), 0);
+    assert_int_equal(mkv_frame_decode(mkv_buf_bytes(&heard->bytes), &heard->frame), 0);
+}
+
+void world_listen(struct world *world)
+{
+    struct mkv_output output;
+
+    while (mkv_server_node_output(world->node, &output)) {
+        switch (output.kind) {
+        case MKV_OUTPUT_SEND:
+            hear(world, &output);
+            break;
+        case MKV_OUTPUT_CLOSE:
+            assert_true(world->n_closed < 64);
+            world->closed[world->n_closed++] = output.link;
+            break;
+        case MKV_OUTPUT_PUBLISH:
+            world->n_published++;
+            mkv_buf_clear(&world->topic);
+            mkv_buf_clear(&world->published);
+            assert_int_equal(mkv_buf_append(&world->topic, output.topic), 0);
+            assert_int_equal(mkv_buf_append(&world->published, output.payload), 0);
+            break;
+        case MKV_OUTPUT_LOG:
+            break;
+        }
+    }
+}
+
+void world_wait(struct world *world, int64_t ms)
+{
+    int64_t until = world->now.ms + ms;
+
+    for (;;) {
+        int64_t deadline = mkv_server_node_deadline(world->node);
+
+        if (deadline > until) {
+            break;
+        }
+        if (deadline > world->now.ms) {
+            world->now.wall_ms += world->now.wall_ms > 0 ? (uint64_t)(deadline - world->now.ms) : 0;
+            world->now.ms = deadline;
+        }
+        mkv_server_node_time(world->node, world->now);
+        world_listen(world);
+    }
+    world->now.wall_ms += world->now.wall_ms > 0 ? (uint64_t)(until - world->now.ms) : 0;
+    world->now.ms = until;
+}
+
+void world_send(struct world *world, uint64_t link, const struct mkv_frame *frame)
+{
+    struct mkv_buf buf;
+    struct mkv_bytes map;
+    size_t used;
+
+    mkv_buf_init(&buf, 2 * MKV_FRAME_MAX);
+    assert_int_equal(mkv_frame_encode(frame, &buf), 0);
+    assert_int_equal(mkv_frame_cut(mkv_buf_bytes(&buf), &map, &used), 0);
+    mkv_server_node_frame(world->node, world->now, link, map);
+    mkv_buf_deinit(&buf);
+    world_listen(world);
+}
+
+uint64_t world_login(struct world *world, uint64_t link, const struct mkv_frame *resume)
+{
+    struct mkv_frame hello = {
+        .kind = MKV_FRAME_HELLO,
+        .hello = {.versions = {1, 1}, .software = mkv_bytes_of("test")},
+    };
+    struct mkv_frame auth = {
+        .kind = MKV_FRAME_AUTH,
+        .auth = {.mechanism = mkv_bytes_of("EXTERNAL")},
+    };
+
+    if (resume != NULL) {
+        auth.auth.resume = true;
+        auth.auth.session = (struct mkv_birth){resume->session.name, resume->session.seq};
+        auth.auth.token = resume->session.token;
+    }
+    mkv_server_node_link_opened(world->node, world->now, link, MKV_PEER_SAME_USER);
+    world_send(world, link, &hello);
+    world_send(world, link, &auth);
+    world_wait(world, 3);
+
+    const struct mkv_frame *session = world_last(world, link, MKV_FRAME_SESSION);
+
+    assert_non_null(session);
+    return session->session.seq;
+}
+
+void world_message(struct world *world, const char *topic, struct mkv_bytes payload)
+{
+    mkv_server_node_message(world->node, world->now, mkv_bytes_of(topic), payload, false);
+    world_listen(world);
+}
+
+void world_update(struct world *world,
+                  const char *path,
+                  const char *value,
+                  uint64_t tock,
+                  uint64_t seq,
+                  uint64_t counter)
+{
+    struct mkv_buf key;
+    struct mkv_buf topic;
+    struct mkv_buf payload;
+    struct mkv_update update = {
+        .has_tock = tock > 0,
+        .tock = tock,
+        .present = value != NULL,
+        .value = value == NULL ? mkv_bytes(NULL, 0) : mkv_bytes_of(value),
+        .ticks = {.n = 1, .at = {{mkv_bytes_of("srv"), seq, counter}}},
+    };
+
+    mkv_buf_init(&key, MKV_PATH_KEY_MAX);
+    mkv_buf_init(&topic, MKV_TOPIC_MAX);
+    mkv_buf_init(&payload, MKV_UPDATE_MAX);
+    assert_int_equal(mkv_path_from_dotted(mkv_bytes_of(path), &key), 0);
+    assert_int_equal(mkv_topic_of_path(root, MKV_PROFILE_PLAIN, mkv_buf_bytes(&key), &topic), 0);
+    assert_int_equal(mkv_update_encode(&update, &payload), 0);
+    mkv_server_node_message(world->node, world->now, mkv_buf_bytes(&topic), mkv_buf_bytes(&payload),
+                            false);
+    world_listen(world);
+    mkv_buf_deinit(&key);
+    mkv_buf_deinit(&topic);
+    mkv_buf_deinit(&payload);
+}
+
+const struct mkv_frame *world_last(const struct world *world,
+                                   uint64_t link,
+                                   enum mkv_frame_kind kind)
+{
+    for (unsigned i = world->n_heard; i > 0; i--) {
+        const struct heard *heard = &world->heard[i - 1];
+
+        if (heard->link == link && heard->frame.kind == kind) {
+            return &heard->frame;
+        }
+    }
+    return NULL;
+}
+
+unsigned world_count(const struct world *world, uint64_t link, enum mkv_frame_kind kind)
+{
+    unsigned n = 0;
+
+    for (unsigned i = 0; i < world->n_heard; i++) {
+        n += world->heard[i].link == link && world->heard[i].frame.kind == kind;
+    }
+    return n;
+}

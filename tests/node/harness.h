@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A server node on a disk in memory, with virtual time, and what it says: what tests of the server
+ * stand on.
+ */
+#ifndef MKV_TESTS_NODE_HARNESS_H
+#define MKV_TESTS_NODE_HARNESS_H
+
+#include "node/server.h"
+#include "store/log_memory.h"
+#include "store/store.h"
+
+#define WORLD_FRAMES_MAX 4096U
+
+/* One frame that the server sent; its bytes are owned by the world. */
+struct heard {
+    uint64_t link;
+    struct mkv_buf bytes; /* the map */
+    struct mkv_frame frame;
+};
+
+struct world {
+    struct mkv_disk *disk;
+    struct mkv_store *store;
+    struct mkv_server_node *node;
+    struct mkv_now now;
+    uint64_t boots;
+    unsigned n_heard;
+    struct heard heard[WORLD_FRAMES_MAX];
+    unsigned n_closed;
+    uint64_t closed[64];
+    unsigned n_published;
+    struct mkv_buf topic;     /* of the last message published */
+    struct mkv_buf published; /* its payload */
+};
+
+/* Starts a server on a new disk, or again on the one that is there. */
+void world_start(struct world *world);
+/* Ends it without a last commit, as a crash does. */
+void world_crash(struct world *world);
+void world_free(struct world *world);
+
+/* Takes all outputs; fails the test on a line of level error if @quiet. */
+void world_listen(struct world *world);
+void world_forget(struct world *world); /* what was heard */
+/* Moves time on by @ms, waking the node whenever it asks for it. */
+void world_wait(struct world *world, int64_t ms);
+
+/* Opens link @link and logs in; returns the session's seq.  @resume: that session's frame or NULL. */
+uint64_t world_login(struct world *world, uint64_t link, const struct mkv_frame *resume);
+void world_send(struct world *world, uint64_t link, const struct mkv_frame *frame);
+/* The update @counter of session @seq arrives by MQTT: dotted path, raw value (NULL: deleted). */
+void world_update(struct world *world,
+                  const char *path,
+                  const char *value,
+                  uint64_t tock,
+                  uint64_t seq,
+                  uint64_t counter);
+void world_message(struct world *world, const char *topic, struct mkv_bytes payload);
+
+/* The last frame of @kind heard over @link, or NULL; and how many there were. */
+const struct mkv_frame *world_last(const struct world *world,
+                                   uint64_t link,
+                                   enum mkv_frame_kind kind);
+unsigned world_count(const struct world *world, uint64_t link, enum mkv_frame_kind kind);
+
+#endif
