@@ -49,7 +49,7 @@ struct mkv_store {
     size_t changes_cap;
     struct mkv_buf scratch; /* the row that is being written */
 
-    bool pressed; /* a write failed for lack of space: tidy whatever there is */
+    bool pressed; /* a write failed for lack of space: next time tidy whatever there is */
     bool tidying; /* enough rows were dead: go on until few are */
 };
 

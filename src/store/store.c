@@ -343,7 +343,6 @@ int mkv_store_commit(struct mkv_store *store)
 
         if (error == 0) {
             settle_changes(store);
-            store->pressed = false;
         } else {
             (void)break_transaction(store, error); /* the error is returned below */
         }
