@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Frames, wherever their kind stands, and the rows in them. */
+#include <string.h>
+
+#include "base/assert.h"
+#include "base/limits.h"
+#include "fuzz.h"
+#include "wire/messages.h"
+#include "wire/path.h"
+
+/* An encoded frame begins with length (4), map (1) and kind (2 or 3): moves the kind to the end. */
+static void move_kind_back(struct mkv_buf *out)
+{
+    uint8_t kind[3];
+    size_t len = out->at[6] < 24 ? 2 : 3;
+
+    memcpy(kind, out->at + 5, len);
+    memmove(out->at + 5, out->at + 5 + len, out->len - 5 - len);
+    memcpy(out->at + out->len - len, kind, len);
+}
+
+static void check_decodes(const struct mkv_buf *out, const struct mkv_frame *frame)
+{
+    struct mkv_frame again;
+    struct mkv_bytes map;
+    size_t used;
+
+    MKV_ASSERT(mkv_frame_cut(mkv_buf_bytes(out), &map, &used) == 0);
+    MKV_ASSERT(used == out->len);
+    MKV_ASSERT(mkv_frame_decode(map, &again) == 0);
+    MKV_ASSERT(messages_same_frame(frame, &again));
+}
+
+static void check_again(const struct mkv_frame *frame)
+{
+    struct mkv_buf out;
+
+    mkv_buf_init(&out, MKV_FRAME_MAX + 4U);
+    MKV_ASSERT(mkv_frame_encode(frame, &out) == 0);
+    check_decodes(&out, frame);
+    move_kind_back(&out);
+    check_decodes(&out, frame);
+    mkv_buf_deinit(&out);
+}
+
+/* Rows read, written and read again are the same rows. */
+struct copy {
+    struct mkv_row_writer writer;
+    struct mkv_buf page;
+    struct mkv_buf keys; /* of all rows, one behind the other */
+    uint64_t n;
+};
+
+static void copy_rows(struct mkv_row_reader *r, struct copy *copy)
+{
+    struct mkv_update entry;
+
+    while (mkv_row_reader_next(r, &entry)) {
+        MKV_ASSERT(mkv_path_check(mkv_buf_bytes(&r->key)) == 0);
+
+        int error = mkv_row_writer_add(&copy->writer, mkv_buf_bytes(&r->key), &entry, false);
+
+        if (error == MKV_E_TOO_LARGE) { /* the page is full: the rest is left out */
+            break;
+        }
+        MKV_ASSERT(error == 0);
+        MKV_ASSERT(mkv_buf_append(&copy->keys, mkv_buf_bytes(&r->key)) == 0);
+        copy->n++;
+    }
+    MKV_ASSERT(mkv_row_writer_take(&copy->writer, &copy->page) == 0);
+}
+
+static void check_copy(struct mkv_row_reader *r, const struct copy *copy)
+{
+    struct mkv_bytes keys = mkv_buf_bytes(&copy->keys);
+    struct mkv_update entry;
+    uint64_t n = 0;
+
+    MKV_ASSERT(mkv_row_reader_page(r, mkv_buf_bytes(&copy->page)) == 0);
+    while (mkv_row_reader_next(r, &entry)) {
+        MKV_ASSERT(mkv_bytes_starts_with(keys, mkv_buf_bytes(&r->key)));
+        keys = mkv_bytes_after(keys, r->key.len);
+        n++;
+    }
+    MKV_ASSERT(r->cbor.error == 0);
+    MKV_ASSERT(n == copy->n);
+    MKV_ASSERT(keys.len == 0);
+}
+
+static void check_rows(struct mkv_bytes rows)
+{
+    static const uint8_t start[] = {0x60, 'a', 0x00, 0x01};
+    struct mkv_bytes start_key = mkv_bytes(start, sizeof(start));
+    struct mkv_row_reader r;
+    struct mkv_row_reader again;
+    struct copy copy = {.n = 0};
+
+    mkv_buf_init(&copy.page, MKV_FRAME_MAX);
+    mkv_buf_init(&copy.keys, (size_t)MKV_PAGE_ROWS_MAX * MKV_PATH_KEY_MAX);
+    MKV_ASSERT(mkv_row_writer_init(&copy.writer, start_key) == 0);
+    MKV_ASSERT(mkv_row_reader_init(&r, start_key) == 0);
+    MKV_ASSERT(mkv_row_reader_init(&again, start_key) == 0);
+    if (mkv_row_reader_page(&r, rows) == 0) {
+        copy_rows(&r, &copy);
+        check_copy(&again, &copy);
+    }
+    mkv_row_reader_deinit(&again);
+    mkv_row_reader_deinit(&r);
+    mkv_row_writer_deinit(&copy.writer);
+    mkv_buf_deinit(&copy.keys);
+    mkv_buf_deinit(&copy.page);
+}
+
+/* Whatever a stream begins with: what is cut off it lies inside. */
+static void check_cut(struct mkv_bytes stream)
+{
+    struct mkv_bytes map;
+    size_t used;
+
+    if (mkv_frame_cut(stream, &map, &used) == 0 && used > 0) {
+        MKV_ASSERT(used <= stream.len);
+        MKV_ASSERT(map.at == stream.at + 4);
+        MKV_ASSERT(map.len == used - 4);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct mkv_bytes in = mkv_bytes(data, size);
+    struct mkv_frame frame;
+
+    check_cut(in);
+    if (mkv_frame_decode(in, &frame) == 0) {
+        check_again(&frame);
+        if (frame.kind == MKV_FRAME_DATA) {
+            check_rows(frame.rows);
+        }
+    }
+    return 0;
+}
