@@ -111,7 +111,7 @@ static int next_seq(struct mkv_server *server, struct mkv_now now, uint64_t *ret
     int error = 0;
 
     if (server->failure == 0) {
-        seq = now.wall_ms > seq ? now.wall_ms : seq;
+        seq = now.calendar_ms > seq ? now.calendar_ms : seq;
         if (seq > server->seq_reserved) {
             error = mkv_rows_reserve_seq(server, seq + SEQ_RESERVE);
         }

@@ -72,7 +72,8 @@ static int set_state(struct mkv_daemon_config *config, const char *text, struct 
         return copy_text(config->state, sizeof(config->state), text, "the state directory", why);
     }
     if (getcwd(directory, sizeof(directory)) == NULL) {
-        return mkv_why_error(why, MKV_E_IO, "cannot tell the working directory: %m");
+        return mkv_why_error(why, MKV_E_IO, "cannot tell the working directory: %s",
+                             strerror(errno));
     }
     (void)snprintf(whole, sizeof(whole), "%s/%s", directory, text);
     return copy_text(config->state, sizeof(config->state), whole, "the state directory", why);
@@ -357,7 +358,8 @@ static int read_file(struct mkv_daemon_config *config,
         if (!required && errno == ENOENT) {
             return 0;
         }
-        return mkv_why_error(why, MKV_E_IO, "cannot read the configuration '%s': %m", name);
+        return mkv_why_error(why, MKV_E_IO, "cannot read the configuration '%s': %s", name,
+                             strerror(errno));
     }
 
     int error = parse_file(config, file, &reason);

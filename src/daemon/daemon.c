@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include "io/clock.h"
 #include "io/entropy.h"
 #include "io/link.h"
+#include "io/listener.h"
 #include "io/loop.h"
 #include "io/mqtt.h"
 #include "io/signals.h"
@@ -92,9 +94,13 @@ say(const struct daemon *daemon, enum mkv_log_level level, const char *format, .
 static struct mkv_now now_of(const struct daemon *daemon)
 {
     struct mkv_now now = {.ms = mkv_clock_monotonic_ms()};
+    int64_t wall_ms = mkv_clock_wall_ms();
 
+    if (wall_ms > 0) {
+        now.calendar_ms = (uint64_t)wall_ms;
+    }
     if (mkv_clock_trusted(daemon->config->clock)) {
-        now.wall_ms = (uint64_t)mkv_clock_wall_ms();
+        now.wall_ms = now.calendar_ms;
     }
     return now;
 }
@@ -106,7 +112,9 @@ static void send_over_link(struct daemon *daemon, const struct mkv_output *outpu
     if (connection == NULL) { /* closed meanwhile */
         return;
     }
-    (void)mkv_link_send(connection->link, output->payload); /* if it fails, `closed` follows */
+    if (mkv_link_send(connection->link, output->payload) != 0) {
+        return; /* `closed` follows, or has come */
+    }
     if (mkv_link_queued(connection->link) > CONGESTED_AT) {
         mkv_server_node_link_congested(daemon->node, connection->number, true);
         mkv_link_want_drained(connection->link, DRAINED_AT);
@@ -494,10 +502,10 @@ static int make_directory(const char *name, struct mkv_why *why)
 
         *at = '\0';
         if (mkdir(path, 0700) != 0 && errno != EEXIST) {
-            return mkv_why_error(why, MKV_E_IO,
-                                 "cannot make the state directory '%s': %m; name another one with "
-                                 "--state",
-                                 path);
+            return mkv_why_error(
+                why, MKV_E_IO,
+                "cannot make the state directory '%s': %s; name another one with --state", path,
+                strerror(errno));
         }
         *at = kept;
         if (kept == '\0') {
@@ -640,7 +648,7 @@ static int serve(struct daemon *daemon)
         int error = mkv_loop_run_once(daemon->loop, -1);
 
         if (error != 0) {
-            return mkv_why_error(&daemon->why, error, "the event loop failed: %m");
+            return mkv_why_error(&daemon->why, error, "the event loop failed: %s", strerror(errno));
         }
     }
     mkv_server_node_flush(daemon->node, now_of(daemon));
