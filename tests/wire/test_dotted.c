@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/check.h"
+#include "lib/path_check.h"
 #include "lib/prng.h"
-#include "path_check.h"
 #include "path_model.h"
 #include "wire/path.h"
 
