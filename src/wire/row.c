@@ -58,7 +58,7 @@ int mkv_row_writer_add(struct mkv_row_writer *w,
     if (w->n == MKV_PAGE_ROWS_MAX || start >= MKV_PAGE_BYTES) {
         return MKV_E_TOO_LARGE;
     }
-    if (keys_only && row.present) {
+    if (keys_only) {
         row.value = mkv_bytes(null_item, sizeof(null_item));
     }
     mkv_cbor_writer_init(&cbor, &w->rows);

@@ -162,6 +162,39 @@ static void values_in_rows_have_limits_of_their_own(void **state)
     assert_int_equal(decode_deep_rows(65, true), MKV_E_TOO_DEEP);
 }
 
+static void children_are_read_as_written(void **state)
+{
+    static const struct mkv_child children[] = {
+        {{.kind = MKV_ELEMENT_TEXT, .text = {(const uint8_t *)"hall", 4}}, 12, false},
+        {{.kind = MKV_ELEMENT_UINT, .number = 2}, UINT64_MAX, true},
+        {{.kind = MKV_ELEMENT_NULL}, 0, true},
+    };
+    struct mkv_cbor_writer w;
+    struct mkv_cbor_reader r;
+    struct mkv_buf out;
+
+    (void)state;
+    mkv_buf_init(&out, 1024);
+    mkv_cbor_writer_init(&w, &out);
+    for (size_t i = 0; i < 3; i++) {
+        mkv_child_write(&w, &children[i]);
+    }
+    assert_int_equal(w.error, 0);
+    mkv_cbor_reader_init(&r, mkv_buf_bytes(&out));
+    for (size_t i = 0; i < 3; i++) {
+        struct mkv_child child = {.entries = 1};
+
+        mkv_child_read(&r, &child);
+        assert_int_equal(child.element.kind, children[i].element.kind);
+        assert_int_equal(child.element.number, children[i].element.number);
+        assert_true(mkv_bytes_equal(child.element.text, children[i].element.text));
+        assert_true(child.entries == children[i].entries);
+        assert_true(child.own == children[i].own);
+    }
+    assert_int_equal(mkv_cbor_finish(&r), 0);
+    mkv_buf_deinit(&out);
+}
+
 /* A ping, filled up with unknown keys. */
 static int decode_of_size(size_t n)
 {
@@ -341,6 +374,7 @@ int main(void)
         cmocka_unit_test(failing_allocations_are_reported),
         cmocka_unit_test(the_kind_may_come_last),
         cmocka_unit_test(values_in_rows_have_limits_of_their_own),
+        cmocka_unit_test(children_are_read_as_written),
         cmocka_unit_test(a_frame_has_a_largest_size),
         cmocka_unit_test(an_unknown_kind_tells_its_id),
         cmocka_unit_test(what_nobody_set_is_the_default),
