@@ -29,6 +29,7 @@
 #define CONGESTED_AT (1U << 20) /* bytes queued on a link: make no more pages for it ... */
 #define DRAINED_AT   (1U << 18) /* ... until they are this few */
 #define SUBSCRIBE_MS 10000      /* a refused subscription is tried again after this */
+#define CLOCK_MS     1000
 #define QOS          1
 #define N_FILTERS    3U
 
@@ -51,7 +52,9 @@ struct daemon {
     uint64_t n_connections;     /* numbers given out */
     struct mkv_server_node *node;
     struct mkv_timer resubscribe;
-    uint32_t n_granted; /* of our subscriptions, on the present connection */
+    uint32_t n_granted;   /* of our subscriptions, on the present connection */
+    int64_t ask_clock_ms; /* when to ask again whether the clock is to be trusted */
+    bool clock_trusted;
     bool ready_said;
     bool ending;
     bool broker_ready;
@@ -91,7 +94,7 @@ say(const struct daemon *daemon, enum mkv_log_level level, const char *format, .
 
 /* --- From the node to the world ----------------------------------------------------------- */
 
-static struct mkv_now now_of(const struct daemon *daemon)
+static struct mkv_now now_of(struct daemon *daemon)
 {
     struct mkv_now now = {.ms = mkv_clock_monotonic_ms()};
     int64_t wall_ms = mkv_clock_wall_ms();
@@ -99,7 +102,11 @@ static struct mkv_now now_of(const struct daemon *daemon)
     if (wall_ms > 0) {
         now.calendar_ms = (uint64_t)wall_ms;
     }
-    if (mkv_clock_trusted(daemon->config->clock)) {
+    if (now.ms >= daemon->ask_clock_ms) { /* a system call: not for every message */
+        daemon->clock_trusted = mkv_clock_trusted(daemon->config->clock);
+        daemon->ask_clock_ms = now.ms + CLOCK_MS;
+    }
+    if (daemon->clock_trusted) {
         now.wall_ms = now.calendar_ms;
     }
     return now;
