@@ -16,13 +16,13 @@
 #define IMPLIED_BIT    (UINT64_C(1) << FRACTION_BITS)
 #define EXPONENT_FIELD 0x7ffU
 #define INFINITE_BITS  ((uint64_t)EXPONENT_FIELD << FRACTION_BITS)
-#define EXPONENT_BIAS  1075  /* a double is significand * 2^(field - 1075) */
-#define EXPONENT_MIN   -1074 /* of the least significant bit */
-#define DIGITS_MAX     17U   /* enough for any double */
+#define EXPONENT_BIAS  1075    /* a double is significand * 2^(field - 1075) */
+#define EXPONENT_MIN   (-1074) /* of the least significant bit */
+#define DIGITS_MAX     17U     /* enough for any double */
 
 /* Beyond these powers of ten a number is surely infinite, or surely rounds to 0. */
 #define POINT_MAX 310
-#define POINT_MIN -330
+#define POINT_MIN (-330)
 
 uint64_t mkv_float_bits(double real)
 {

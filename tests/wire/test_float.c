@@ -18,7 +18,7 @@
 
 static double read_float(const char *text)
 {
-    double real = NAN;
+    double real = 0;
 
     assert_int_equal(mkv_float_from_text(mkv_bytes_of(text), &real), 0);
     return real;
@@ -149,6 +149,19 @@ static void test_spelling(void **state)
     check_spelling(-2.2250738585072014e-308, "-2.2250738585072014e-308");
     check_spelling(1125899906842624.25, "1125899906842624.2"); /* as near to .3: even */
     check_spelling(1125899906842624.75, "1125899906842624.8");
+}
+
+static void test_append(void **state)
+{
+    struct mkv_buf text;
+
+    (void)state;
+    mkv_buf_init(&text, 6);
+    assert_int_equal(mkv_float_to_text(-2.5, &text), 0);
+    assert_int_equal(mkv_float_to_text(1.0, &text), MKV_E_TOO_LARGE);
+    assert_int_equal(text.len, 4);
+    assert_memory_equal(text.at, "-2.5", 4);
+    mkv_buf_deinit(&text);
 }
 
 /* Decimals of up to 30 digits at random exponents, and exactly halfway between two doubles. */
@@ -299,6 +312,7 @@ int main(void)
         cmocka_unit_test(test_spelling),      cmocka_unit_test(test_reading),
         cmocka_unit_test(test_hard_reading),  cmocka_unit_test(test_no_float),
         cmocka_unit_test(test_rounding_mode), cmocka_unit_test(test_big),
+        cmocka_unit_test(test_append),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
