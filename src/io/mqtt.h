@@ -78,7 +78,7 @@ struct mkv_mqtt_events {
     void (*connected)(void *context);
 
     /*
-     * Called for every attempt that failed and every connection that was lost; the next attempt
+     * All requests have been answered before it.  Called for every attempt that failed and every connection that was lost; the next attempt
      * follows by itself.  NO_CONNECTION: not there, or gone; TIMEOUT; NOT_AUTHORISED, REFUSED: the
      * broker said no, and is asked again at leisure.  @why names the broker and the mend.
      */
@@ -142,7 +142,7 @@ size_t mkv_mqtt_queued(const struct mkv_mqtt *mqtt);
 void mkv_mqtt_pause(struct mkv_mqtt *mqtt);
 void mkv_mqtt_resume(struct mkv_mqtt *mqtt);
 
-/* Drops the present connection, or wait, and connects to @address instead. */
+/* Drops the present connection (told by `disconnected`) or wait, and connects to @address now. */
 void mkv_mqtt_redirect(struct mkv_mqtt *mqtt, const struct mkv_address *address);
 
 #endif

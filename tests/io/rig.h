@@ -30,10 +30,12 @@
 #define rig_until(loop, condition)                                                                 \
     do {                                                                                           \
         int64_t rig_end_ms = mkv_clock_monotonic_ms() + RIG_LIMIT_MS;                              \
-        while (!(condition) && mkv_clock_monotonic_ms() < rig_end_ms) {                            \
-            assert_int_equal(mkv_loop_run_once(loop, 50), 0);                                      \
+        bool rig_held = (condition);                                                               \
+        while (!rig_held && mkv_clock_monotonic_ms() < rig_end_ms) {                               \
+            assert_int_equal(mkv_loop_run_once(loop, 10), 0);                                      \
+            rig_held = (condition);                                                                \
         }                                                                                          \
-        assert_true(condition);                                                                    \
+        _assert_true(rig_held, #condition, __FILE__, __LINE__);                                    \
     } while (0)
 
 /* Runs the loop for a while in which nothing is expected to happen. */
