@@ -8,6 +8,26 @@
  */
 #define COMPLAIN_MS 1000 /* at most one line per second about bad messages */
 
+/* Whether a line about bad messages may be written now; else it is counted for the next one. */
+static bool may_complain(struct mkv_server *server, struct mkv_now now)
+{
+    if (now.ms - server->complained_ms < COMPLAIN_MS) {
+        server->n_unspoken++;
+        return false;
+    }
+    server->complained_ms = now.ms;
+    return true;
+}
+
+/* Takes the number of lines not written since the last one. */
+static unsigned long long take_unspoken(struct mkv_server *server)
+{
+    unsigned long long n = server->n_unspoken;
+
+    server->n_unspoken = 0;
+    return n;
+}
+
 /* An update's own session, while this server knows it; NULL otherwise. */
 static struct mkv_session *session_of(const struct mkv_server *server, const struct mkv_tick *dot)
 {
@@ -132,6 +152,21 @@ static bool is_held(const struct mkv_server *server,
            mkv_head_compare(&head, &held.head) == 0;
 }
 
+/* Another server stamps it, or nobody: then its writer should learn why. */
+static void ignore_unstamped(struct mkv_server *server,
+                             struct mkv_now now,
+                             const struct mkv_tick *dot)
+{
+    server->counts.refused++;
+    if (may_complain(server, now)) {
+        mkv_effect_log(server->effects, MKV_LOG_WARNING,
+                       "an update without a tock is ignored: '%.*s' %llu is no session of this "
+                       "server (and %llu other messages)",
+                       (int)dot->name.len, (const char *)dot->name.at, (unsigned long long)dot->seq,
+                       take_unspoken(server));
+    }
+}
+
 /*
  * An update without a tock: the server it names stamps it, once.  A repeat must never be stamped
  * anew, or an old value would overwrite newer ones; and what belongs to no session that we know
@@ -147,6 +182,7 @@ static int stamp(struct mkv_server *server,
     struct mkv_update stamped = *update;
 
     if (session == NULL) {
+        ignore_unstamped(server, now, &update->ticks.at[0]);
         return 0;
     }
     if (mkv_seen_has(&session->seen, counter)) {
@@ -221,14 +257,9 @@ void mkv_server_bad_update(struct mkv_server *server,
     if (session != NULL && server->failure == 0) {
         refuse(server, now, session, dot->counter, error);
     }
-    if (now.ms - server->complained_ms < COMPLAIN_MS) {
-        server->n_unspoken++;
-        return;
+    if (may_complain(server, now)) {
+        mkv_effect_log(server->effects, MKV_LOG_WARNING,
+                       "a message on '%.*s' is ignored: %s (and %llu others)", shown,
+                       (const char *)topic.at, mkv_error_text(error), take_unspoken(server));
     }
-    mkv_effect_log(server->effects, MKV_LOG_WARNING,
-                   "a message on '%.*s' is ignored: %s (and %llu others)", shown,
-                   (const char *)topic.at, mkv_error_text(error),
-                   (unsigned long long)server->n_unspoken);
-    server->complained_ms = now.ms;
-    server->n_unspoken = 0;
 }

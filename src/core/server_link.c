@@ -90,16 +90,18 @@ int mkv_server_link_closed(struct mkv_server *server, struct mkv_now now, uint64
     return error;
 }
 
+/*
+ * If all it wrote is here, nothing will follow, and the session is over.  If not, it lives on after
+ * the link like that of a client that has died: perhaps the rest is on its way.
+ */
 static int take_bye(struct mkv_server *server, struct mkv_server_link *link, uint64_t counter)
 {
     struct mkv_session *session = link->session;
     int error = 0;
 
-    link->session = NULL;
-    if (session != NULL && session->seen.low >= counter) { /* all is here: nothing will follow */
+    if (session != NULL && session->seen.low >= counter) {
+        link->session = NULL;
         error = mkv_server_drop_session(server, session);
-    } else if (session != NULL) {
-        session->link = 0; /* perhaps it comes back and brings the rest */
     }
     mkv_effect_close(server->effects, link->number);
     link->state = LINK_CLOSING;

@@ -477,6 +477,13 @@ static int fill_gaps(struct mkv_daemon_config *config, struct mkv_why *why)
     char text[MKV_DAEMON_TEXT_MAX + 16];
     int error = 0;
 
+    if (mkv_root_suits(mkv_bytes_of(config->root), config->profile) != 0) {
+        return mkv_why_error(
+            why, MKV_E_BAD_TOPIC,
+            "the root '%s' does not suit the portable profile: it may hold no '.', "
+            "'*' or space",
+            config->root);
+    }
     if (config->state[0] == '\0') {
         error = mkv_home_state(config->state, sizeof(config->state), why);
     }

@@ -6,6 +6,7 @@
 
 #include "lib/check.h"
 #include "wire/path.h"
+#include "wire/row.h"
 #include "wire/topic.h"
 
 static const struct mkv_bytes root = {(const uint8_t *)"moat/main", 9};
@@ -236,4 +237,110 @@ unsigned world_count(const struct world *world, uint64_t link, enum mkv_frame_ki
         n += world->heard[i].link == link && world->heard[i].frame.kind == kind;
     }
     return n;
+}
+
+uint64_t world_acked(const struct world *world, uint64_t link)
+{
+    const struct mkv_frame *ack = world_last(world, link, MKV_FRAME_ACK);
+
+    return ack == NULL ? 0 : ack->ack.counter;
+}
+
+static struct mkv_buf key_of(const char *path)
+{
+    struct mkv_buf key;
+
+    mkv_buf_init(&key, MKV_PATH_KEY_MAX);
+    assert_int_equal(mkv_path_from_dotted(mkv_bytes_of(path), &key), 0);
+    return key;
+}
+
+const char *world_held(const struct world *world, const char *path)
+{
+    static char text[256];
+    struct mkv_buf key = key_of(path);
+    struct mkv_tree_entry entry;
+    struct mkv_bytes row_key;
+    struct mkv_update update;
+    bool found = mkv_tree_find(mkv_store_tree(world->store), mkv_buf_bytes(&key), &entry);
+
+    mkv_buf_deinit(&key);
+    if (!found) {
+        return NULL;
+    }
+    assert_int_equal(mkv_store_row(world->store, entry.position, &row_key, &update), 0);
+    assert_true(update.value.len < sizeof(text));
+    memcpy(text, update.value.at == NULL ? (const uint8_t *)"" : update.value.at, update.value.len);
+    text[update.value.len] = '\0';
+    return text;
+}
+
+void world_ask(struct world *world, const char *path, struct mkv_frame frame, uint64_t link)
+{
+    struct mkv_buf key = key_of(path);
+    struct mkv_buf raw;
+    struct mkv_cbor_writer w;
+
+    mkv_buf_init(&raw, 8192);
+    mkv_cbor_writer_init(&w, &raw);
+    mkv_path_to_cbor(mkv_buf_bytes(&key), &w);
+    assert_int_equal(w.error, 0);
+    if (frame.kind == MKV_FRAME_READ) {
+        frame.read.path = mkv_buf_bytes(&raw);
+    } else {
+        frame.path.path = mkv_buf_bytes(&raw);
+    }
+    world_send(world, link, &frame);
+    mkv_buf_deinit(&raw);
+    mkv_buf_deinit(&key);
+}
+
+void world_collect(const struct world *world,
+                   uint64_t link,
+                   uint64_t id,
+                   const char *start,
+                   char *out,
+                   size_t size)
+{
+    struct mkv_buf key = key_of(start);
+    struct mkv_row_reader reader;
+    struct mkv_update entry;
+    struct mkv_buf text;
+
+    out[0] = '\0';
+    mkv_buf_init(&text, 4096);
+    assert_int_equal(mkv_row_reader_init(&reader, mkv_buf_bytes(&key)), 0);
+    for (unsigned i = 0; i < world->n_heard; i++) {
+        const struct mkv_frame *frame = &world->heard[i].frame;
+
+        if (world->heard[i].link != link || frame->kind != MKV_FRAME_DATA || frame->id != id) {
+            continue;
+        }
+        assert_int_equal(mkv_row_reader_page(&reader, frame->rows), 0);
+        while (mkv_row_reader_next(&reader, &entry)) {
+            size_t len = strlen(out);
+
+            mkv_buf_clear(&text);
+            assert_int_equal(mkv_path_to_dotted(mkv_buf_bytes(&reader.key), &text), 0);
+            (void)snprintf(out + len, size - len, "%.*s=%s%02x;", (int)text.len,
+                           (const char *)text.at, entry.present ? "" : "-",
+                           entry.present ? entry.value.at[0] : 0U);
+        }
+        assert_int_equal(reader.cbor.error, 0);
+    }
+    mkv_row_reader_deinit(&reader);
+    mkv_buf_deinit(&text);
+    mkv_buf_deinit(&key);
+}
+
+void world_fill(struct world *world, uint64_t seq)
+{
+    world_update(world, "a", "\x01", 1, seq, 1);
+    world_update(world, "a.b", "\x02", 2, seq, 2);
+    world_update(world, "a.b.c", "\x03", 3, seq, 3);
+    world_update(world, "a:2", "\x04", 4, seq, 4);
+    world_update(world, "ab", "\x05", 5, seq, 5);
+    world_update(world, "a.gone", "\x06", 6, seq, 6);
+    world_update(world, "a.gone", NULL, 7, seq, 7);
+    world_wait(world, 2);
 }

@@ -64,4 +64,24 @@ const struct mkv_frame *world_last(const struct world *world,
                                    enum mkv_frame_kind kind);
 unsigned world_count(const struct world *world, uint64_t link, enum mkv_frame_kind kind);
 
+/* The last counter acknowledged over @link; 0: none. */
+uint64_t world_acked(const struct world *world, uint64_t link);
+
+/* The value stored at @path as text, "" for a tombstone, NULL if there is nothing; until the next call. */
+const char *world_held(const struct world *world, const char *path);
+
+/* Sends a read, list or check of @path. */
+void world_ask(struct world *world, const char *path, struct mkv_frame frame, uint64_t link);
+
+/* All rows of request @id as "path=xx;", xx the value's first byte in hex, "-00" for a tombstone. */
+void world_collect(const struct world *world,
+                   uint64_t link,
+                   uint64_t id,
+                   const char *start,
+                   char *out,
+                   size_t size);
+
+/* Writes seven updates: a, a.b, a.b.c, a:2, ab, and a.gone, which is deleted again. */
+void world_fill(struct world *world, uint64_t seq);
+
 #endif
