@@ -477,7 +477,7 @@ static int fill_gaps(struct mkv_daemon_config *config, struct mkv_why *why)
     char text[MKV_DAEMON_TEXT_MAX + 16];
     int error = 0;
 
-    if (mkv_root_suits(mkv_bytes_of(config->root), config->profile) != 0) {
+    if (!mkv_root_suits(mkv_bytes_of(config->root), config->profile)) {
         return mkv_why_error(
             why, MKV_E_BAD_TOPIC,
             "the root '%s' does not suit the portable profile: it may hold no '.', "
