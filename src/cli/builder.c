@@ -123,10 +123,10 @@ static void strip_keys(struct mkv_builder *b, const struct mkv_builder_frame *fr
 
 static void refuse_repeated_key(struct mkv_builder *b, const struct mkv_builder_frame *frame)
 {
-    struct mkv_span *keys = mkv_spans_at(&b->keys) + frame->n_keys;
     size_t n = mkv_spans_count(&b->keys) - frame->n_keys;
 
-    if (n > 1 && mkv_spans_repeat(b->writer.out->at, keys, n, &b->repeated)) {
+    if (n > 1 && mkv_spans_repeat(b->writer.out->at, mkv_spans_at(&b->keys) + frame->n_keys, n,
+                                  &b->repeated)) {
         fail(b, MKV_E_DUPLICATE_KEY);
     }
 }

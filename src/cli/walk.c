@@ -123,6 +123,9 @@ static bool keys_plain(struct mkv_walk *walk, struct mkv_walk_frame frame)
         size_t start = walk->text.len;
 
         if (!append_key(&r, walk->keys, &walk->text)) {
+            if (r.error == MKV_E_NO_MEMORY) { /* must not look like a map of another kind */
+                mkv_cbor_fail(&walk->reader, r.error);
+            }
             return false;
         }
         if (mkv_spans_push(&walk->spans, (struct mkv_span){start, walk->text.len - start}) != 0) {
