@@ -176,7 +176,7 @@ void mkv_document_writer_init(struct mkv_document_writer *w, struct mkv_buf *doc
     mkv_buf_init(&w->open, MKV_PATH_KEY_MAX);
     mkv_buf_init(&w->key, MKV_PATH_KEY_MAX);
     mkv_buf_init(&w->value, MKV_VALUE_MAX);
-    mkv_buf_init(&w->element, 2 * MKV_PATH_KEY_MAX);
+    mkv_buf_init(&w->element, (size_t)2 * MKV_PATH_KEY_MAX);
 }
 
 void mkv_document_writer_deinit(struct mkv_document_writer *w)

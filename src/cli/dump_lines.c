@@ -152,33 +152,33 @@ static int refuse(const struct line *line, struct mkv_problem *problem)
                            lack);
 }
 
-int mkv_dump_line_decode(struct mkv_bytes text,
+int mkv_dump_line_decode(struct mkv_bytes line,
                          struct mkv_buf *key,
                          struct mkv_buf *item,
                          struct mkv_dump_record *ret_record,
                          struct mkv_problem *problem)
 {
-    struct line line = {.key = key};
+    struct line parts = {.key = key};
     int error;
 
     mkv_buf_clear(key);
     mkv_buf_clear(item);
-    error = mkv_json_read(text, false, item, problem);
+    error = mkv_json_read(line, false, item, problem);
     if (error != 0) {
         return error;
     }
-    mkv_cbor_reader_init(&line.r, mkv_buf_bytes(item));
+    mkv_cbor_reader_init(&parts.r, mkv_buf_bytes(item));
 
-    uint64_t n = mkv_cbor_read_map(&line.r, MKV_HEADER_KEYS_MAX);
+    uint64_t n = mkv_cbor_read_map(&parts.r, MKV_HEADER_KEYS_MAX);
 
-    for (uint64_t i = 0; i < n && line.r.error == 0; i++) {
-        read_field(&line);
+    for (uint64_t i = 0; i < n && parts.r.error == 0; i++) {
+        read_field(&parts);
     }
-    error = refuse(&line, problem);
+    error = refuse(&parts, problem);
     if (error == 0) {
-        line.record.kind = line.end ? MKV_DUMP_IS_END : MKV_DUMP_IS_ROW;
-        line.record.key = mkv_buf_bytes(key);
-        *ret_record = line.record;
+        parts.record.kind = parts.end ? MKV_DUMP_IS_END : MKV_DUMP_IS_ROW;
+        parts.record.key = mkv_buf_bytes(key);
+        *ret_record = parts.record;
     }
     return error;
 }

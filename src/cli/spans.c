@@ -18,21 +18,26 @@ size_t mkv_spans_count(const struct mkv_buf *spans)
     return spans->len / sizeof(struct mkv_span);
 }
 
+/* What the spans lie in; qsort_r() passes it on, but no pointer to const. */
+struct run {
+    const uint8_t *base;
+};
+
 static int compare(const void *left, const void *right, void *base)
 {
     const struct mkv_span *a = left;
     const struct mkv_span *b = right;
-    const uint8_t *bytes = base;
+    const struct run *run = base;
 
-    return mkv_bytes_compare(mkv_bytes(bytes + a->start, a->len),
-                             mkv_bytes(bytes + b->start, b->len));
+    return mkv_bytes_compare(mkv_bytes(run->base + a->start, a->len),
+                             mkv_bytes(run->base + b->start, b->len));
 }
 
 /* Most maps come sorted already, and then nothing needs to move. */
-static bool ascending(uint8_t *base, const struct mkv_span *spans, size_t n)
+static bool ascending(struct run *run, const struct mkv_span *spans, size_t n)
 {
     for (size_t i = 1; i < n; i++) {
-        if (compare(&spans[i - 1], &spans[i], base) >= 0) {
+        if (compare(&spans[i - 1], &spans[i], run) >= 0) {
             return false;
         }
     }
@@ -44,15 +49,14 @@ bool mkv_spans_repeat(const uint8_t *base,
                       size_t n,
                       struct mkv_span *ret_repeated)
 {
-    uintptr_t address = (uintptr_t)base; /* qsort_r takes no const; compare() only reads */
-    uint8_t *bytes = (uint8_t *)address;
+    struct run run = {base};
 
-    if (ascending(bytes, spans, n)) {
+    if (ascending(&run, spans, n)) {
         return false;
     }
-    qsort_r(spans, n, sizeof(*spans), compare, bytes);
+    qsort_r(spans, n, sizeof(*spans), compare, &run);
     for (size_t i = 1; i < n; i++) {
-        if (compare(&spans[i - 1], &spans[i], bytes) == 0) {
+        if (compare(&spans[i - 1], &spans[i], &run) == 0) {
             *ret_repeated = spans[i];
             return true;
         }

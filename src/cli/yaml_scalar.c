@@ -45,9 +45,9 @@ static bool resolve_word(struct mkv_bytes text, struct mkv_scalar *scalar)
 
 static struct mkv_bytes skip_sign(struct mkv_bytes text)
 {
-    bool signed_ = text.len > 0 && (text.at[0] == '-' || text.at[0] == '+');
+    bool has_sign = text.len > 0 && (text.at[0] == '-' || text.at[0] == '+');
 
-    return mkv_bytes_after(text, signed_ ? 1 : 0);
+    return mkv_bytes_after(text, has_sign ? 1 : 0);
 }
 
 /* The base of the integer that @text is, and in @ret_digits its digits; 0 if it is none. */

@@ -11,6 +11,12 @@
 #include "cli/walk.h"
 #include "cli/yaml_scalar.h"
 
+/* libyaml only copies them, but takes no pointer to const. */
+static yaml_char_t tag_binary[] = MKV_YAML_BINARY_TAG;
+static yaml_char_t tag_simple[] = "!simple";
+static yaml_char_t tag_tagged[] = "!tag";
+static yaml_char_t tag_pairs[] = "!map";
+
 struct yaml_writer {
     struct mkv_sink sink;
     struct mkv_walk walk;
@@ -37,14 +43,8 @@ static void emit(struct yaml_writer *w, yaml_event_t *event, int made)
     }
 }
 
-/* The names that libyaml takes are not const, but it copies them. */
-static yaml_char_t *name_of(const char *tag)
-{
-    return (yaml_char_t *)(uintptr_t)tag;
-}
-
 static void emit_scalar(struct yaml_writer *w,
-                        const char *tag,
+                        yaml_char_t *tag,
                         struct mkv_bytes text,
                         yaml_scalar_style_t style)
 {
@@ -58,8 +58,8 @@ static void emit_scalar(struct yaml_writer *w,
     }
     if (w->sink.error == 0) {
         emit(w, &event,
-             yaml_scalar_event_initialize(&event, NULL, name_of(tag), at, (int)text.len,
-                                          tag == NULL, tag == NULL, style));
+             yaml_scalar_event_initialize(&event, NULL, tag, at, (int)text.len, tag == NULL,
+                                          tag == NULL, style));
     }
 }
 
@@ -82,13 +82,13 @@ static void emit_text(struct yaml_writer *w, struct mkv_bytes text)
     emit_scalar(w, NULL, text, quote ? YAML_DOUBLE_QUOTED_SCALAR_STYLE : YAML_PLAIN_SCALAR_STYLE);
 }
 
-static void open_sequence(struct yaml_writer *w, const char *tag, yaml_sequence_style_t style)
+static void open_sequence(struct yaml_writer *w, yaml_char_t *tag, yaml_sequence_style_t style)
 {
     yaml_event_t event;
 
     if (w->sink.error == 0) {
         emit(w, &event,
-             yaml_sequence_start_event_initialize(&event, NULL, name_of(tag), tag == NULL, style));
+             yaml_sequence_start_event_initialize(&event, NULL, tag, tag == NULL, style));
     }
 }
 
@@ -120,14 +120,14 @@ static void close_mapping(struct yaml_writer *w)
     }
 }
 
-/* Emits what @format made of a number into the scratch buffer. */
-static void emit_scratch(struct yaml_writer *w, const struct mkv_sink *made, const char *tag)
+/* Emits the text that was written into the scratch buffer. */
+static void emit_scratch(struct yaml_writer *w, const struct mkv_sink *made, yaml_char_t *tag)
 {
     mkv_sink_fail(&w->sink, made->error);
     emit_scalar(w, tag, mkv_buf_bytes(&w->scratch), YAML_PLAIN_SCALAR_STYLE);
 }
 
-static void emit_number(struct yaml_writer *w, uint64_t number, bool negative, const char *tag)
+static void emit_number(struct yaml_writer *w, uint64_t number, bool negative, yaml_char_t *tag)
 {
     struct mkv_sink text;
 
@@ -191,8 +191,7 @@ static void emit_bytes(struct yaml_writer *w, struct mkv_bytes bytes)
     mkv_sink_init(&text, &w->scratch);
     mkv_sink_base64(&text, bytes);
     mkv_sink_fail(&w->sink, text.error);
-    emit_scalar(w, MKV_YAML_BINARY_TAG, mkv_buf_bytes(&w->scratch),
-                YAML_DOUBLE_QUOTED_SCALAR_STYLE);
+    emit_scalar(w, tag_binary, mkv_buf_bytes(&w->scratch), YAML_DOUBLE_QUOTED_SCALAR_STYLE);
 }
 
 static void emit_item(struct yaml_writer *w, const struct mkv_cbor_item *item)
@@ -220,10 +219,10 @@ static void emit_item(struct yaml_writer *w, const struct mkv_cbor_item *item)
         emit_plain(w, "null");
         break;
     case MKV_CBOR_UNDEFINED:
-        emit_number(w, 23, false, "!simple");
+        emit_number(w, 23, false, tag_simple);
         break;
     case MKV_CBOR_SIMPLE:
-        emit_number(w, item->number, false, "!simple");
+        emit_number(w, item->number, false, tag_simple);
         break;
     case MKV_CBOR_FLOAT:
         emit_float(w, item->real);
@@ -289,14 +288,14 @@ static void put_open(struct yaml_writer *w)
 {
     before_item(w, mkv_walk_parent(&w->walk, MKV_WALK_OPEN));
     if (w->walk.frame.kind == MKV_CBOR_TAG) {
-        open_sequence(w, "!tag", YAML_FLOW_SEQUENCE_STYLE);
+        open_sequence(w, tag_tagged, YAML_FLOW_SEQUENCE_STYLE);
         emit_number(w, w->walk.item.number, false, NULL);
     } else if (w->walk.frame.kind == MKV_CBOR_ARRAY) {
         open_sequence(w, NULL, YAML_BLOCK_SEQUENCE_STYLE);
     } else if (w->walk.frame.plain) {
         open_mapping(w);
     } else {
-        open_sequence(w, "!map", YAML_FLOW_SEQUENCE_STYLE);
+        open_sequence(w, tag_pairs, YAML_FLOW_SEQUENCE_STYLE);
     }
 }
 
