@@ -86,7 +86,10 @@ static struct mkv_session *find_resumed(struct mkv_server *server,
     if (sodium_memcmp(token, auth->token.at, TOKEN_LEN) != 0) {
         return NULL;
     }
-    return mkv_map_get(&server->sessions, auth->session.seq);
+
+    struct mkv_session *session = mkv_map_get(&server->sessions, auth->session.seq);
+
+    return session == NULL || session->refused ? NULL : session;
 }
 
 /* The old link of a session that is resumed: a half-dead connection. */

@@ -68,6 +68,9 @@ static void refuse(struct mkv_server *server,
         return;
     }
     server->counts.nacks++;
+    if (session != NULL) {
+        session->refused = true;
+    }
     note(server, now, session, counter);
     if (session != NULL && session->link != 0) {
         mkv_effect_send(server->effects, session->link, &frame);

@@ -124,9 +124,9 @@ void mkv_server_broker(struct mkv_server *server, struct mkv_now now, bool conne
     size_t cursor = 0;
     struct mkv_session *session;
 
-    (void)now;
     server->broker_connected = connected;
     if (connected) {
+        mkv_server_wake_at(server, now.ms);
         return;
     }
     /* Holes found so far may be the broker's doing: ask again from the start. */
@@ -154,8 +154,27 @@ static void ask_repeat(struct mkv_server *server,
                    (unsigned long long)run.last, session->tries);
 }
 
+/* The ACK that follows covers the counters given up: their writer must learn that first. */
+static void nack_void(struct mkv_server *server,
+                      const struct mkv_session *session,
+                      struct mkv_run run)
+{
+    struct mkv_frame frame = {
+        .kind = MKV_FRAME_NACK,
+        .nack = {.code = MKV_E_VOID, .text = mkv_bytes_of(mkv_error_text(MKV_E_VOID))},
+    };
+
+    for (uint64_t counter = run.first; counter <= run.last; counter++) {
+        frame.nack.counter = counter;
+        mkv_effect_send(server->effects, session->link, &frame);
+    }
+}
+
 static void tell_void(struct mkv_server *server, struct mkv_session *session, struct mkv_run run)
 {
+    if (session->link != 0) { /* then it is no more than MKV_REPEAT_WINDOW of them */
+        nack_void(server, session, run);
+    }
     server->counts.voids += run.last - run.first + 1;
     mkv_server_mark_dirty(server, session);
     mkv_effect_log(server->effects, MKV_LOG_WARNING,
@@ -203,7 +222,8 @@ static int sessions_time(struct mkv_server *server, struct mkv_now now)
     int error = 0;
 
     while ((session = mkv_map_each(&server->sessions, &cursor)) != NULL) {
-        if (server->failure == 0) { /* while nothing is recorded, nothing is missing either */
+        /* While nothing is recorded, or nothing can arrive, nothing is missing either. */
+        if (server->failure == 0 && server->broker_connected) {
             session_time(server, now, session);
         }
         if (session->link == 0) {

@@ -183,8 +183,22 @@ int mkv_rows_load(struct mkv_server *server, struct mkv_now now)
     return error;
 }
 
+/* What cannot be resumed is not worth a row. */
+static int remove_row(struct mkv_server *server, struct mkv_session *session)
+{
+    uint8_t space[SESSION_KEY_LEN];
+    bool stored = session->stored;
+
+    session->stored = false;
+    return stored ? mkv_store_meta_delete(server->store, session_key(session->seq, space)) : 0;
+}
+
 int mkv_rows_store_session(struct mkv_server *server, struct mkv_session *session)
 {
+    if (session->refused) {
+        return remove_row(server, session);
+    }
+
     uint8_t space[SESSION_KEY_LEN];
     struct mkv_buf row;
 
@@ -255,12 +269,8 @@ int mkv_rows_reload(struct mkv_server *server, struct mkv_now now)
 
 int mkv_server_drop_session(struct mkv_server *server, struct mkv_session *session)
 {
-    uint8_t space[SESSION_KEY_LEN];
-    int error = 0;
+    int error = server->failure == 0 ? remove_row(server, session) : 0;
 
-    if (session->stored && server->failure == 0) {
-        error = mkv_store_meta_delete(server->store, session_key(session->seq, space));
-    }
     mkv_server_forget_session(server, session);
     return error;
 }

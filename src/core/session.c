@@ -4,6 +4,14 @@
 #include "base/limits.h"
 #include "wire/cbor.h"
 
+static int64_t repeat_wait(const struct mkv_session *session,
+                           const struct mkv_session_limits *limits)
+{
+    int64_t wait_ms = limits->grace_ms << session->tries;
+
+    return wait_ms < MKV_REPEAT_WAIT_MS ? wait_ms : MKV_REPEAT_WAIT_MS;
+}
+
 static void schedule(struct mkv_session *session,
                      struct mkv_now now,
                      const struct mkv_session_limits *limits)
@@ -51,12 +59,13 @@ enum mkv_session_action mkv_session_due(struct mkv_session *session,
     *ret_run = hole;
     if (session->link != 0 && session->tries < MKV_REPEAT_TRIES_MAX) {
         session->tries++;
-        session->ask_ms = now.ms + (limits->grace_ms << session->tries);
+        session->ask_ms = now.ms + repeat_wait(session, limits);
         return MKV_SESSION_ASK;
     }
     if (session->link == 0) { /* nobody is left who could fill it: all of it, at once */
         (void)mkv_seen_hole(&session->seen, ret_run);
     }
+    session->refused = true;
     (void)mkv_session_note(session, now, limits, *ret_run);
     return MKV_SESSION_VOID;
 }

@@ -17,7 +17,8 @@
 #include "core/now.h"
 #include "core/seen.h"
 
-#define MKV_REPEAT_TRIES_MAX 5U    /* asked this often in vain, a hole is void */
+#define MKV_REPEAT_TRIES_MAX 10U   /* asked this often in vain (over 2 minutes), a hole is void */
+#define MKV_REPEAT_WAIT_MS   30000 /* the longest wait between two of them */
 #define MKV_REPEAT_WINDOW    1000U /* counters asked for at once */
 
 struct mkv_session {
@@ -28,6 +29,8 @@ struct mkv_session {
     int64_t detached_ms; /* since when link is 0 */
     int64_t ask_ms;      /* when to deal with the first hole; MKV_NEVER: there is none */
     uint32_t tries;      /* how often it has been asked for */
+    bool refused;        /* an update was nacked or given up: it cannot be resumed, since only the
+                            present link was told, and the counter would pass for stored */
     bool stored;         /* the store has a row of it */
     bool dirty;          /* changed since the last commit; in the list of such */
     struct mkv_session *next_dirty;

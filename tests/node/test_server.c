@@ -231,6 +231,108 @@ static void test_void_closes_a_gap(void **state)
     assert_string_equal(world_held(&world, "b"), "\x02");
 }
 
+/* Moves time on with a client that says nothing but that it lives. */
+static void wait_with_pings(uint64_t link, int64_t ms)
+{
+    struct mkv_frame ping = {.kind = MKV_FRAME_PING, .id = 1};
+
+    for (int64_t waited = 0; waited < ms; waited += 10000) {
+        world_send(&world, link, &ping);
+        world_wait(&world, 10000);
+    }
+}
+
+/* The ACK covers what was given up: its writer must hear first that it is not stored. */
+static void test_what_never_arrives_is_nacked(void **state)
+{
+    (void)state;
+    uint64_t seq = world_login(&world, 1, NULL);
+
+    world_update(&world, "a", "\x01", 1, seq, 1);
+    world_update(&world, "d", "\x04", 4, seq, 4);
+    wait_with_pings(1, 60000);
+    assert_int_equal(world_acked(&world, 1), 1); /* a minute is too short to give up */
+    wait_with_pings(1, 120000);
+    assert_int_equal(world_count(&world, 1, MKV_FRAME_REPEAT), MKV_REPEAT_TRIES_MAX);
+    assert_int_equal(world_acked(&world, 1), 4);
+    assert_int_equal(world_count(&world, 1, MKV_FRAME_NACK), 2);
+
+    const struct mkv_frame *nack = world_last(&world, 1, MKV_FRAME_NACK);
+
+    assert_int_equal(nack->nack.counter, 3);
+    assert_int_equal(nack->nack.code, MKV_E_VOID);
+    assert_true((const void *)nack < (const void *)world_last(&world, 1, MKV_FRAME_ACK));
+}
+
+static void test_nothing_is_given_up_while_the_broker_is_away(void **state)
+{
+    (void)state;
+    uint64_t seq = world_login(&world, 1, NULL);
+
+    world_update(&world, "c", "\x03", 3, seq, 3);
+    mkv_server_node_broker(world.node, world.now, false);
+    wait_with_pings(1, 600000);
+    assert_int_equal(world_acked(&world, 1), 0);
+    assert_int_equal(world_count(&world, 1, MKV_FRAME_REPEAT), 0);
+    mkv_server_node_broker(world.node, world.now, true);
+    world_wait(&world, 1);
+    assert_int_equal(world_count(&world, 1, MKV_FRAME_REPEAT), 1);
+}
+
+/* Logs in over @link as the owner of the session in @given: the frame that gave it, token copied. */
+static uint64_t login_again(uint64_t link, struct mkv_frame given, uint8_t token[static 64])
+{
+    given.session.token.at = token;
+    given.session.name = mkv_bytes_of("srv");
+    return world_login(&world, link, &given);
+}
+
+static struct mkv_frame keep_session(uint64_t link, uint8_t ret_token[static 64])
+{
+    struct mkv_frame given = *world_last(&world, link, MKV_FRAME_SESSION);
+
+    memcpy(ret_token, given.session.token.at, given.session.token.len);
+    return given;
+}
+
+/* The client may still have what was given up: to resume would tell it that it is stored. */
+static void test_a_session_with_a_void_is_not_resumed(void **state)
+{
+    uint8_t token[64];
+
+    (void)state;
+    uint64_t seq = world_login(&world, 1, NULL);
+    struct mkv_frame given = keep_session(1, token);
+
+    world_update(&world, "c", "\x03", 3, seq, 3);
+    world_wait(&world, 2);
+    mkv_server_node_link_closed(world.node, world.now, 1);
+    world_wait(&world, 31000);
+    assert_int_not_equal(login_again(2, given, token), seq);
+}
+
+/* A nack that got lost with its link must not turn into an ACK, after a crash neither. */
+static void test_a_session_with_a_nack_is_not_resumed(void **state)
+{
+    uint8_t token[64];
+
+    (void)state;
+    uint64_t seq = world_login(&world, 1, NULL);
+    struct mkv_frame given = keep_session(1, token);
+
+    world_update(&world, "a", "\x01", 1, seq, 1);
+    world_wait(&world, 2);
+    world_update(&world, "b", "\x02", UINT64_C(1) << 62, seq, 2);
+    world_wait(&world, 2);
+    assert_non_null(world_last(&world, 1, MKV_FRAME_NACK));
+    mkv_server_node_link_closed(world.node, world.now, 1);
+    assert_int_not_equal(login_again(2, given, token), seq);
+    world_crash(&world);
+    world_forget(&world);
+    world_start(&world);
+    assert_int_not_equal(login_again(1, given, token), seq);
+}
+
 static void test_dead_client_leaves_a_void(void **state)
 {
     (void)state;
@@ -464,6 +566,10 @@ int main(void)
         CASE(test_what_was_not_committed_was_not_acknowledged),
         CASE(test_gap_is_asked_for_and_filled),
         CASE(test_void_closes_a_gap),
+        CASE(test_what_never_arrives_is_nacked),
+        CASE(test_nothing_is_given_up_while_the_broker_is_away),
+        CASE(test_a_session_with_a_void_is_not_resumed),
+        CASE(test_a_session_with_a_nack_is_not_resumed),
         CASE(test_dead_client_leaves_a_void),
         CASE(test_session_is_resumed_after_crash),
         CASE(test_resuming_takes_over_from_a_dead_link),
