@@ -51,7 +51,7 @@ static void refuse(struct mkv_leaves *leaves, int error)
         mkv_buf_clear(&shown); /* out of memory: the sentence has to do without the path */
     }
     (void)mkv_problem_set(leaves->problem, error, "at or below %.*s: %s",
-                          (int)(shown.len < 200 ? shown.len : 200),
+                          (int)mkv_problem_cut(mkv_buf_bytes(&shown), 200),
                           shown.len > 0 ? (const char *)shown.at : "", mkv_error_text(error));
     mkv_buf_deinit(&dotted);
     mkv_buf_deinit(&shown);

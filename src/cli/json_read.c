@@ -505,7 +505,8 @@ static void take_builder_error(struct json_reader *r)
         mkv_json_string_write(&sink, mkv_cbor_read_text(&key));
     }
     REFUSE(r, error, "the object that ends here has the key %.*s twice",
-           (int)(shown.len < 100 ? shown.len : 100), shown.len > 0 ? (const char *)shown.at : "");
+           (int)mkv_problem_cut(mkv_buf_bytes(&shown), 100),
+           shown.len > 0 ? (const char *)shown.at : "");
     mkv_buf_deinit(&shown);
 }
 

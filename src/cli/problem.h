@@ -17,7 +17,7 @@ struct mkv_problem {
     char text[MKV_PROBLEM_LEN]; /* one line without its end; safe for a terminal */
 };
 
-/* Both cut what is too long, and return @error so that a refusal is one statement. */
+/* Both cut what is too long (between characters), and return @error so that a refusal is one statement. */
 int mkv_problem_set(struct mkv_problem *problem, int error, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -28,5 +28,8 @@ int mkv_problem_at(struct mkv_problem *problem,
                    size_t offset,
                    const char *format,
                    ...) __attribute__((format(printf, 5, 6)));
+
+/* How much of @text, at most @max bytes, may be shown without cutting a character in two. */
+size_t mkv_problem_cut(struct mkv_bytes text, size_t max);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "cli/builder.h"
 #include "cli/keys.h"
+#include "cli/plain_write.h"
 #include "cli/special.h"
 #include "cli/yaml_scalar.h"
 #include "wire/cbor.h"
@@ -68,8 +69,11 @@ static void refuse_syntax(struct yaml_reader *r)
             mkv_problem_set(r->problem, MKV_E_NO_MEMORY, "%s", mkv_error_text(MKV_E_NO_MEMORY));
         break;
     case YAML_READER_ERROR:
-        r->error = mkv_problem_at(r->problem, MKV_E_BAD_UTF8, r->in, parser->problem_offset,
-                                  "this cannot stand in YAML (%s)", parser->problem);
+        r->error = mkv_problem_at(
+            r->problem, MKV_E_BAD_UTF8, r->in, parser->problem_offset,
+            "this cannot stand in YAML (%s): in double quotes it can be written as an "
+            "escape, like \\x1b; -s stores any text",
+            parser->problem);
         break;
     case YAML_NO_ERROR:
     case YAML_SCANNER_ERROR:
@@ -117,10 +121,20 @@ static bool tag_is(const yaml_char_t *tag, const char *name)
     return tag != NULL && strcmp((const char *)tag, name) == 0;
 }
 
+/* A tag may hold any character, as it may be written with %XX. */
 static void refuse_tag(struct yaml_reader *r, const yaml_event_t *event, const yaml_char_t *tag)
 {
-    REFUSE(r, event->start_mark, MKV_E_MALFORMED, "the tag \"%.60s\" is not known, or not here%s",
-           (const char *)tag, mend(r));
+    mkv_buf_clear(&r->scratch);
+
+    int error = mkv_plain_escape(mkv_bytes_of((const char *)tag), MKV_PLAIN_ONE_LINE, &r->scratch);
+    struct mkv_bytes shown = mkv_buf_bytes(&r->scratch);
+
+    if (error != 0) {
+        REFUSE(r, event->start_mark, error, "%s", mkv_error_text(error));
+        return;
+    }
+    REFUSE(r, event->start_mark, MKV_E_MALFORMED, "the tag \"%.*s\" is not known, or not here%s",
+           (int)mkv_problem_cut(shown, 60), shown.len > 0 ? (const char *)shown.at : "", mend(r));
 }
 
 static void put_number(struct yaml_reader *r, const struct mkv_scalar *scalar)
@@ -516,8 +530,10 @@ static void read_stream(struct yaml_reader *r)
         yaml_event_delete(&event);
     }
     if (r->error == 0 && n_documents == 0) {
-        r->error = mkv_problem_set(r->problem, MKV_E_TRUNCATED,
-                                   "there is no value: write null, or \"\" for an empty text");
+        r->error = mkv_problem_set(r->problem, MKV_E_TRUNCATED, "there is no value%s",
+                                   r->in.len > 0 && memchr(r->in.at, '#', r->in.len) != NULL
+                                       ? ", only a comment: for text, " QUOTE_IT
+                                       : ": write null, or \"\" for an empty text");
     }
 }
 

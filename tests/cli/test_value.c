@@ -204,7 +204,7 @@ static void test_yaml_arguments_refused(void **state)
     static const struct refusal refusals[] = {
         {"", MKV_E_TRUNCATED, "\"\""},
         {"  ", MKV_E_TRUNCATED, "\"\""},
-        {"# a", MKV_E_TRUNCATED, "\"\""},
+        {"# a", MKV_E_TRUNCATED, "only a comment"},
         {"a # b", MKV_E_TRAILING, "column 3"},
         {"[1] # b", MKV_E_TRAILING, "-s"},
         {"a: 1", MKV_E_MALFORMED, "{key: value}"},
@@ -215,6 +215,7 @@ static void test_yaml_arguments_refused(void **state)
         {"*a", MKV_E_MALFORMED, "aliases"},
         {"[&a [], *a]", MKV_E_MALFORMED, "anchors"},
         {"!foo bar", MKV_E_MALFORMED, "!foo"},
+        {"!f%1b%c3%a4 bar", MKV_E_MALFORMED, "!f\\u001b\xc3\xa4"},
         {"!!int x", MKV_E_MALFORMED, "int"},
         {"!!map []", MKV_E_MALFORMED, "tag"},
         {"!foo {}", MKV_E_MALFORMED, "!foo"},
