@@ -88,6 +88,12 @@ MOATKV_API int moatkv_options_set_root(moatkv_options *options, const char *root
 MOATKV_API int moatkv_options_set_software(moatkv_options *options, const char *software);
 
 /*
+ * In words, what was wrong with the last setting that failed, or with the environment; "" if
+ * nothing was.  Valid until the options are next changed.
+ */
+MOATKV_API const char *moatkv_options_detail(const moatkv_options *options);
+
+/*
  * Makes a handle and starts to connect; @options may be NULL for the defaults and is not needed
  * any more afterwards.  Never blocks.  BAD_ARGUMENT (a bad address; no server and no broker),
  * NO_MEMORY, IO.
