@@ -20,6 +20,7 @@
 
 #define BACK_OFF_MIN_MS 100
 #define BACK_OFF_MAX_MS 10000
+#define STOP_AGAIN_MS   100
 #define STABLE_MS       60000 /* what ran longer is not held against it */
 #define SOCKET_NAME     "broker.sock"
 #define CONFIG_NAME     "broker.conf"
@@ -50,6 +51,7 @@ struct mkv_broker {
     struct mkv_child *child; /* owned; while STARTING, RUNNING and STOPPING */
     struct mkv_timer timer;  /* the wait, or a limit to starting or stopping */
     bool timed_out;
+    int64_t stop_by_ms; /* monotonic; then it is killed */
     uint32_t n_failures;
     int64_t running_ms; /* since when */
     uint32_t n_words;
@@ -306,6 +308,14 @@ static int error_of_end(const struct mkv_broker *broker)
     return MKV_E_IO;
 }
 
+/* Killed, it could not tidy up. */
+static void remove_socket(const struct mkv_broker *broker)
+{
+    if (broker->options.unix_socket && mkv_socket_probe(broker->socket.path) == MKV_SOCKET_STALE) {
+        (void)unlink(broker->socket.path);
+    }
+}
+
 static void on_ended(void *context, int status)
 {
     struct mkv_broker *broker = context;
@@ -315,6 +325,7 @@ static void on_ended(void *context, int status)
     broker->child = NULL;
     mkv_timer_clear(&broker->timer);
     if (broker->state == STOPPING) {
+        remove_socket(broker);
         broker->state = STOPPED;
         broker->events.stopped(broker->context);
         return;
@@ -353,6 +364,18 @@ static void start(struct mkv_broker *broker)
     mkv_timer_set(&broker->timer, MKV_BROKER_START_MS);
 }
 
+/*
+ * Asks again and again: mosquitto forgets a SIGTERM that comes just before it enters its loop,
+ * which is after it has said that it runs.
+ */
+static void ask_to_end(struct mkv_broker *broker)
+{
+    bool overdue = mkv_clock_monotonic_ms() >= broker->stop_by_ms;
+
+    mkv_child_kill(broker->child, overdue ? SIGKILL : SIGTERM);
+    mkv_timer_set(&broker->timer, STOP_AGAIN_MS);
+}
+
 static void on_timer(void *context)
 {
     struct mkv_broker *broker = context;
@@ -366,7 +389,7 @@ static void on_timer(void *context)
         mkv_child_kill(broker->child, SIGKILL);
         break;
     case STOPPING:
-        mkv_child_kill(broker->child, SIGKILL);
+        ask_to_end(broker);
         break;
     case RUNNING:
     case STOPPED:
@@ -469,8 +492,8 @@ void mkv_broker_stop(struct mkv_broker *broker)
         return;
     }
     broker->state = STOPPING;
-    mkv_child_kill(broker->child, SIGTERM);
-    mkv_timer_set(&broker->timer, MKV_BROKER_STOP_MS);
+    broker->stop_by_ms = mkv_clock_monotonic_ms() + MKV_BROKER_STOP_MS;
+    ask_to_end(broker);
 }
 
 void mkv_broker_free(struct mkv_broker *broker)
@@ -483,9 +506,7 @@ void mkv_broker_free(struct mkv_broker *broker)
     if (broker->child != NULL) {
         mkv_child_free(broker->child);
         broker->child = NULL;
-        if (broker->options.unix_socket) { /* killed, it could not tidy up */
-            (void)unlink(broker->socket.path);
-        }
+        remove_socket(broker);
     }
     mkv_task_defer(broker->loop, &broker->task);
 }
