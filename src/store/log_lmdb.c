@@ -16,6 +16,7 @@
 #include "base/assert.h"
 #include "base/mem.h"
 #include "core/store.h"
+#include "store/lmdb_check.h"
 
 #define N_TABLES  2U
 #define MAP_STEP  ((size_t)64 << 20) /* the map grows by as much, or by a quarter of itself */
@@ -566,27 +567,25 @@ static const struct mkv_log_methods lmdb_methods = {
  * flock() rather than the locks of fcntl(), which a process loses when it closes any descriptor of
  * the file, and which would let one process open a store twice.
  */
-static int lock_directory(struct lmdb_log *log, char detail[MKV_DETAIL_MAX])
+static int make_directory(const struct lmdb_log *log, char detail[MKV_DETAIL_MAX])
 {
-    if (mkdir(log->directory, 0700) != 0 && errno != EEXIST) {
-        int error = translate(errno);
-
-        (void)snprintf(detail, MKV_DETAIL_MAX, "cannot make the directory %s: %s", log->directory,
-                       strerror(errno));
-        return error;
+    if (mkdir(log->directory, 0700) == 0 || errno == EEXIST) {
+        return 0;
     }
 
-    int dir_fd = open(log->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int error = translate(errno);
 
-    if (dir_fd >= 0) {
-        log->lock_fd = openat(dir_fd, "store.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    }
+    (void)snprintf(detail, MKV_DETAIL_MAX, "cannot make the directory %s: %s", log->directory,
+                   strerror(errno));
+    return error;
+}
+
+static int lock_directory(struct lmdb_log *log, int dir_fd, char detail[MKV_DETAIL_MAX])
+{
+    log->lock_fd = openat(dir_fd, "store.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 
     int error = log->lock_fd >= 0 && flock(log->lock_fd, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
 
-    if (dir_fd >= 0) {
-        (void)close(dir_fd);
-    }
     if (error == EWOULDBLOCK) {
         (void)snprintf(detail, MKV_DETAIL_MAX, "the store in %s is in use by another process",
                        log->directory);
@@ -599,14 +598,51 @@ static int lock_directory(struct lmdb_log *log, char detail[MKV_DETAIL_MAX])
     return translate(error);
 }
 
-static int open_at(struct lmdb_log *log, char detail[MKV_DETAIL_MAX])
+static int check_bytes(const struct lmdb_log *log,
+                       struct mkv_bytes file,
+                       char detail[MKV_DETAIL_MAX])
 {
-    int error = lock_directory(log, detail);
+    struct mkv_lmdb_damage damage;
+    int error = mkv_lmdb_check(file, &damage);
 
-    if (error != 0) {
-        return error;
+    if (error == MKV_E_CORRUPT) {
+        (void)snprintf(detail, MKV_DETAIL_MAX, "%s/data.mdb is damaged: page %llu: %s",
+                       log->directory, (unsigned long long)damage.page, damage.what);
+    } else if (error != 0) {
+        (void)snprintf(detail, MKV_DETAIL_MAX, "cannot check %s/data.mdb: %s", log->directory,
+                       mkv_error_text(error));
     }
+    return error;
+}
 
+/* A file that is missing or empty is as good as any: LMDB will make it. */
+static int check_file(const struct lmdb_log *log, int dir_fd, char detail[MKV_DETAIL_MAX])
+{
+    int fd = openat(dir_fd, "data.mdb", O_RDONLY | O_CLOEXEC);
+    struct stat st = {0};
+    void *at = NULL;
+    int error = 0;
+
+    if (fd < 0) {
+        return 0; /* if it is there and may not be read, LMDB will say so */
+    }
+    if (fstat(fd, &st) == 0 && st.st_size > 0) {
+        at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    }
+    if (at == MAP_FAILED) {
+        error = translate(errno);
+        (void)snprintf(detail, MKV_DETAIL_MAX, "cannot read %s/data.mdb: %s", log->directory,
+                       strerror(errno));
+    } else if (at != NULL) {
+        error = check_bytes(log, mkv_bytes(at, (size_t)st.st_size), detail);
+        (void)munmap(at, (size_t)st.st_size);
+    }
+    (void)close(fd);
+    return error;
+}
+
+static int open_checked(struct lmdb_log *log, char detail[MKV_DETAIL_MAX])
+{
     int rc = open_env(log);
 
     if (rc != 0) {
@@ -616,6 +652,30 @@ static int open_at(struct lmdb_log *log, char detail[MKV_DETAIL_MAX])
     }
     log->last_transaction = last_transaction(log->env);
     return 0;
+}
+
+static int open_log(struct lmdb_log *log, char detail[MKV_DETAIL_MAX])
+{
+    int error = make_directory(log, detail);
+
+    if (error != 0) {
+        return error;
+    }
+
+    int dir_fd = open(log->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (dir_fd < 0) {
+        error = translate(errno);
+        (void)snprintf(detail, MKV_DETAIL_MAX, "cannot open the directory %s: %s", log->directory,
+                       strerror(errno));
+        return error;
+    }
+    error = lock_directory(log, dir_fd, detail);
+    if (error == 0) {
+        error = check_file(log, dir_fd, detail);
+    }
+    (void)close(dir_fd);
+    return error != 0 ? error : open_checked(log, detail);
 }
 
 static size_t size_within_limits(uint64_t size)
@@ -651,7 +711,7 @@ int mkv_log_lmdb_open(const char *directory,
     log->size_max = size_within_limits(size_max);
     log->map_size = SIZE_MIN;
 
-    int error = open_at(log, detail);
+    int error = open_log(log, detail);
 
     if (error != 0) {
         lmdb_free(&log->log);
