@@ -306,6 +306,9 @@ void mkv_handle_carry_out(moatkv *kv)
         }
         output = mkv_client_effects_take(&kv->node.effects);
     }
-    mkv_loop_set_deadline(kv->loop, kv->told != NULL ? mkv_handle_now_ms()
-                                                     : mkv_client_deadline_ms(&kv->node.client));
+    /* What waits to be told makes the loop ready; but not within a turn, which would never end. */
+    bool is_due = kv->told != NULL && !kv->dispatching;
+
+    mkv_loop_set_deadline(kv->loop,
+                          is_due ? mkv_handle_now_ms() : mkv_client_deadline_ms(&kv->node.client));
 }

@@ -217,15 +217,13 @@ int moatkv_dispatch(moatkv *kv)
         return MKV_E_BAD_STATE;
     }
     kv->dispatching = true;
-    mkv_pipe_guard(&guard);
-    int error = mkv_loop_run_once(kv->loop, 0);
+    int error = mkv_loop_run_once(kv->loop, 0); /* guards itself against SIGPIPE */
 
-    mkv_pipe_unguard(&guard);
     mkv_handle_deliver(kv);
+    kv->dispatching = false;
     mkv_pipe_guard(&guard);
     settle(kv);
     mkv_pipe_unguard(&guard);
-    kv->dispatching = false;
     if (kv->close_wanted) {
         kv->close_wanted = false;
         close_now(kv);
