@@ -55,7 +55,8 @@ static size_t total_size(const struct model *model)
 
 static void push(struct mkv_outbox *outbox, struct model *model, struct prng *prng)
 {
-    struct mkv_request request = {.cookie = model->n, .kind = (int)prng_below(prng, 3)};
+    struct mkv_request request = {.cookie = model->n,
+                                  .kind = (enum mkv_request_kind)prng_below(prng, 3)};
     uint8_t text[64];
     size_t topic_len = 1 + prng_below(prng, 30);
     size_t payload_len = prng_below(prng, 30);
