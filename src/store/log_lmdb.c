@@ -2,21 +2,16 @@
 #include "store/log_lmdb.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <lmdb.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/assert.h"
 #include "base/mem.h"
 #include "core/store.h"
-#include "store/lmdb_check.h"
+#include "store/log_directory.h"
 
 #define N_TABLES  2U
 #define MAP_STEP  ((size_t)64 << 20) /* the map grows by as much, or by a quarter of itself */
@@ -72,14 +67,8 @@ static int translate(int rc)
     case MDB_PAGE_NOTFOUND:
     case MDB_INVALID:
         return MKV_E_CORRUPT;
-    case ENOMEM:
-        return MKV_E_NO_MEMORY;
-    case ENOSPC:
-    case EDQUOT:
-    case EFBIG: /* the limit that the process was given */
-        return MKV_E_DISK_FULL;
     default:
-        return MKV_E_IO;
+        return mkv_log_directory_error(rc);
     }
 }
 
@@ -453,42 +442,13 @@ static int lmdb_remove(struct mkv_log *base, enum mkv_log_table table, struct mk
     return translate(mdb_del(log->writer, log->dbi[table], &key_val, NULL));
 }
 
-static bool beyond_file_limit(int fd, size_t need)
+/* LMDB takes the short write that a full disk gives for an I/O error. */
+static bool is_disk_full(const struct lmdb_log *log)
 {
-    struct rlimit limit;
-    struct stat st;
-
-    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
-        fstat(fd, &st) != 0) {
-        return false;
-    }
-    return (rlim_t)st.st_size + need > limit.rlim_cur;
-}
-
-/*
- * LMDB takes the short write that a full disk gives for an I/O error.  So try whether the file
- * could grow by what the transaction would have needed.
- */
-static bool disk_is_full(const struct lmdb_log *log)
-{
-    size_t need = 2 * log->n_written + 65536;
-    struct statvfs fs;
-    struct stat st;
     int fd;
 
-    if (mdb_env_get_fd(log->env, &fd) != 0 || fstat(fd, &st) != 0) {
-        return false;
-    }
-    if (beyond_file_limit(fd, need)) {
-        return true;
-    }
-    if (fallocate(fd, FALLOC_FL_KEEP_SIZE, st.st_size, (off_t)need) == 0) {
-        return false;
-    }
-    if (errno == ENOSPC || errno == EDQUOT || errno == EFBIG) {
-        return true;
-    }
-    return fstatvfs(fd, &fs) == 0 && (uint64_t)fs.f_bavail * fs.f_frsize < need;
+    return mdb_env_get_fd(log->env, &fd) == 0 &&
+           mkv_log_directory_full(fd, 2 * log->n_written + 65536);
 }
 
 static int lmdb_commit(struct mkv_log *base)
@@ -501,7 +461,7 @@ static int lmdb_commit(struct mkv_log *base)
         log->last_transaction = last_transaction(log->env);
         return 0;
     }
-    if (rc == EIO && disk_is_full(log)) {
+    if (rc == EIO && is_disk_full(log)) {
         return MKV_E_DISK_FULL;
     }
     return translate(rc);
@@ -567,82 +527,14 @@ static const struct mkv_log_methods lmdb_methods = {
  * flock() rather than the locks of fcntl(), which a process loses when it closes any descriptor of
  * the file, and which would let one process open a store twice.
  */
-static int make_directory(const struct lmdb_log *log, char detail[MKV_DETAIL_MAX])
+static int open_log(struct lmdb_log *log, char detail[MKV_DETAIL_MAX])
 {
-    if (mkdir(log->directory, 0700) == 0 || errno == EEXIST) {
-        return 0;
-    }
+    int error = mkv_log_directory_claim(log->directory, &log->lock_fd, detail);
 
-    int error = translate(errno);
-
-    (void)snprintf(detail, MKV_DETAIL_MAX, "cannot make the directory %s: %s", log->directory,
-                   strerror(errno));
-    return error;
-}
-
-static int lock_directory(struct lmdb_log *log, int dir_fd, char detail[MKV_DETAIL_MAX])
-{
-    log->lock_fd = openat(dir_fd, "store.lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-    int error = log->lock_fd >= 0 && flock(log->lock_fd, LOCK_EX | LOCK_NB) == 0 ? 0 : errno;
-
-    if (error == EWOULDBLOCK) {
-        (void)snprintf(detail, MKV_DETAIL_MAX, "the store in %s is in use by another process",
-                       log->directory);
-        return MKV_E_LOCKED;
-    }
     if (error != 0) {
-        (void)snprintf(detail, MKV_DETAIL_MAX, "cannot lock the store in %s: %s", log->directory,
-                       strerror(error));
+        return error;
     }
-    return translate(error);
-}
 
-static int check_bytes(const struct lmdb_log *log,
-                       struct mkv_bytes file,
-                       char detail[MKV_DETAIL_MAX])
-{
-    struct mkv_lmdb_damage damage;
-    int error = mkv_lmdb_check(file, &damage);
-
-    if (error == MKV_E_CORRUPT) {
-        (void)snprintf(detail, MKV_DETAIL_MAX, "%s/data.mdb is damaged: page %llu: %s",
-                       log->directory, (unsigned long long)damage.page, damage.what);
-    } else if (error != 0) {
-        (void)snprintf(detail, MKV_DETAIL_MAX, "cannot check %s/data.mdb: %s", log->directory,
-                       mkv_error_text(error));
-    }
-    return error;
-}
-
-/* A file that is missing or empty is as good as any: LMDB will make it. */
-static int check_file(const struct lmdb_log *log, int dir_fd, char detail[MKV_DETAIL_MAX])
-{
-    int fd = openat(dir_fd, "data.mdb", O_RDONLY | O_CLOEXEC);
-    struct stat st = {0};
-    void *at = NULL;
-    int error = 0;
-
-    if (fd < 0) {
-        return 0; /* if it is there and may not be read, LMDB will say so */
-    }
-    if (fstat(fd, &st) == 0 && st.st_size > 0) {
-        at = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
-    }
-    if (at == MAP_FAILED) {
-        error = translate(errno);
-        (void)snprintf(detail, MKV_DETAIL_MAX, "cannot read %s/data.mdb: %s", log->directory,
-                       strerror(errno));
-    } else if (at != NULL) {
-        error = check_bytes(log, mkv_bytes(at, (size_t)st.st_size), detail);
-        (void)munmap(at, (size_t)st.st_size);
-    }
-    (void)close(fd);
-    return error;
-}
-
-static int open_checked(struct lmdb_log *log, char detail[MKV_DETAIL_MAX])
-{
     int rc = open_env(log);
 
     if (rc != 0) {
@@ -652,30 +544,6 @@ static int open_checked(struct lmdb_log *log, char detail[MKV_DETAIL_MAX])
     }
     log->last_transaction = last_transaction(log->env);
     return 0;
-}
-
-static int open_log(struct lmdb_log *log, char detail[MKV_DETAIL_MAX])
-{
-    int error = make_directory(log, detail);
-
-    if (error != 0) {
-        return error;
-    }
-
-    int dir_fd = open(log->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (dir_fd < 0) {
-        error = translate(errno);
-        (void)snprintf(detail, MKV_DETAIL_MAX, "cannot open the directory %s: %s", log->directory,
-                       strerror(errno));
-        return error;
-    }
-    error = lock_directory(log, dir_fd, detail);
-    if (error == 0) {
-        error = check_file(log, dir_fd, detail);
-    }
-    (void)close(dir_fd);
-    return error != 0 ? error : open_checked(log, detail);
 }
 
 static size_t size_within_limits(uint64_t size)
