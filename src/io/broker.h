@@ -28,9 +28,9 @@
 #include "io/loop.h"
 #include "io/why.h"
 
-#define MKV_BROKER_START_MS     10000 /* not running by then: killed, down(TIMEOUT) */
-#define MKV_BROKER_STOP_MS      3000  /* from SIGTERM to SIGKILL */
-#define MKV_BROKER_CLIENT_BYTES (64U * 1024U * 1024U) /* default of client_bytes_max */
+#define MKV_BROKER_START_MS     10000              /* not running by then: killed, down(TIMEOUT) */
+#define MKV_BROKER_STOP_MS      3000               /* from SIGTERM to SIGKILL */
+#define MKV_BROKER_CLIENT_BYTES ((size_t)64 << 20) /* default of client_bytes_max */
 
 struct mkv_broker;
 

@@ -28,8 +28,8 @@
 #include "io/loop.h"
 #include "io/why.h"
 
-#define MKV_LINK_QUEUE_MAX  (8U * 1024U * 1024U) /* default of queue_max */
-#define MKV_LINK_CONNECT_MS 10000                /* default of connect_ms */
+#define MKV_LINK_QUEUE_MAX  ((size_t)8 << 20) /* default of queue_max */
+#define MKV_LINK_CONNECT_MS 10000             /* default of connect_ms */
 #define MKV_LINK_CLOSE_MS   2000 /* a closing link whose peer does not read is cut after this */
 #define MKV_LINK_PEER_MAX   64U
 

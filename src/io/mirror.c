@@ -146,6 +146,11 @@ static bool sync_fds(struct mkv_mirror *mirror, struct event_base *base)
     return complete;
 }
 
+static bool is_before(const struct timeval *a, const struct timeval *b)
+{
+    return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec : a->tv_usec < b->tv_usec;
+}
+
 struct earliest {
     const struct event *probe; /* does not count */
     bool found;
@@ -161,7 +166,7 @@ static int note_timer(const struct event_base *base, const struct event *event, 
     if (event == earliest->probe || event_pending(event, EV_TIMEOUT, &at) == 0) {
         return 0;
     }
-    if (!earliest->found || evutil_timercmp(&at, &earliest->at, <)) {
+    if (!earliest->found || is_before(&at, &earliest->at)) {
         earliest->found = true;
         earliest->at = at;
     }

@@ -303,7 +303,7 @@ static void follow_up(struct mkv_mosq *mosq, int code)
 static int read_packets(struct mkv_mosq *mosq)
 {
     uint32_t n_before;
-    int code;
+    int code = 0;
 
     mosq->n_heard = 0;
     do {

@@ -180,34 +180,38 @@ static void try_soon(struct mkv_mqtt *mqtt)
     mkv_timer_set(&mqtt->timer, 0);
 }
 
-/* The same address once more, in the older version of the protocol. */
-static void fall_back(struct mkv_mqtt *mqtt)
+/*
+ * Version 5 is not understood: said so by a code, or, as some do, by closing without a word.  Since
+ * a broker that just went down does that too, it has to happen twice in a row.
+ */
+static bool must_fall_back(struct mkv_mqtt *mqtt, const struct mkv_mosq_end *how)
 {
-    mqtt->protocol = 4;
-    mqtt->n_hung_up = 0;
-    mqtt->n_tried--;
-    try_soon(mqtt);
+    bool silent = how->hung_up && how->connack == 0;
+
+    mqtt->n_hung_up = silent ? mqtt->n_hung_up + 1 : 0;
+    if (mqtt->options.version != MKV_MQTT_ANY || mqtt->protocol != 5) {
+        return false;
+    }
+    return how->connack == MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION || mqtt->n_hung_up >= HUNG_UP_MAX;
 }
 
 static void end_connecting(struct mkv_mqtt *mqtt, const struct mkv_mosq_end *how)
 {
-    bool may_fall_back = mqtt->options.version == MKV_MQTT_ANY && mqtt->protocol == 5;
-
-    if (how->connack == MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION && may_fall_back) {
-        fall_back(mqtt);
+    if (must_fall_back(mqtt, how)) { /* the same address once more */
+        mqtt->protocol = 4;
+        mqtt->n_hung_up = 0;
+        mqtt->n_tried--;
+        try_soon(mqtt);
     } else if (how->connack != 0) {
         end(mqtt, mkv_reason_error(how->connack), "the broker at %s refuses the connection: %s",
             mqtt->target, mkv_reason_text(how->connack));
-    } else if (!how->hung_up) {
-        mqtt->n_hung_up = 0;
-        mkv_why_set(&mqtt->failure, "%s", how->text);
-        try_soon(mqtt);
-    } else if (++mqtt->n_hung_up >= HUNG_UP_MAX && may_fall_back) {
-        fall_back(mqtt);
-    } else {
+    } else if (how->hung_up) {
         end(mqtt, MKV_E_NO_CONNECTION,
             "the broker at %s closed the connection without an answer: is it an MQTT broker?",
             mqtt->target);
+    } else {
+        mkv_why_set(&mqtt->failure, "%s", how->text);
+        try_soon(mqtt);
     }
 }
 

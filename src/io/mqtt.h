@@ -30,9 +30,9 @@
 #include "io/loop.h"
 #include "io/why.h"
 
-#define MKV_MQTT_IN_FLIGHT_MAX 500U                  /* libmosquitto's window is O(n^2) */
-#define MKV_MQTT_QUEUE_MAX     (16U * 1024U * 1024U) /* default of queue_max */
-#define MKV_MQTT_CONNECT_MS    10000                 /* default of connect_ms */
+#define MKV_MQTT_IN_FLIGHT_MAX 500U               /* libmosquitto's window is O(n^2) */
+#define MKV_MQTT_QUEUE_MAX     ((size_t)16 << 20) /* default of queue_max */
+#define MKV_MQTT_CONNECT_MS    10000              /* default of connect_ms */
 #define MKV_MQTT_ANSWER_MS     60000 /* a broker that answers a request no sooner is given up */
 
 struct mkv_mqtt;

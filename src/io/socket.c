@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -202,12 +203,16 @@ static socklen_t literal(const struct mkv_address *address, struct sockaddr_stor
     return 0;
 }
 
+/* The port is at the same place in both kinds of addresses. */
 static uint16_t port_of(const struct sockaddr_storage *address)
 {
-    if (address->ss_family == AF_INET) {
-        return ntohs(((const struct sockaddr_in *)address)->sin_port);
-    }
-    return ntohs(((const struct sockaddr_in6 *)address)->sin6_port);
+    struct sockaddr_in v4;
+
+    _Static_assert(offsetof(struct sockaddr_in, sin_port) ==
+                       offsetof(struct sockaddr_in6, sin6_port),
+                   "see above");
+    memcpy(&v4, address, sizeof(v4));
+    return ntohs(v4.sin_port);
 }
 
 /* IPv6 alone, so that 0.0.0.0 and [::] can be listened on side by side. */
@@ -283,20 +288,20 @@ static void describe_unix(int fd, struct mkv_peer *peer)
 static void describe_tcp(const struct sockaddr_storage *address, struct mkv_peer *peer)
 {
     char host[INET6_ADDRSTRLEN] = "?";
-    bool v6 = address->ss_family == AF_INET6;
+    struct sockaddr_in v4 = {0};
+    struct sockaddr_in6 v6 = {0};
+    bool is_v6 = address->ss_family == AF_INET6;
 
-    if (v6) {
-        const struct in6_addr *at = &((const struct sockaddr_in6 *)address)->sin6_addr;
-
-        (void)inet_ntop(AF_INET6, at, host, sizeof(host));
-        peer->is_local = IN6_IS_ADDR_LOOPBACK(at);
+    if (is_v6) {
+        memcpy(&v6, address, sizeof(v6));
+        (void)inet_ntop(AF_INET6, &v6.sin6_addr, host, sizeof(host));
+        peer->is_local = IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr);
     } else {
-        const struct in_addr *at = &((const struct sockaddr_in *)address)->sin_addr;
-
-        (void)inet_ntop(AF_INET, at, host, sizeof(host));
-        peer->is_local = (ntohl(at->s_addr) >> 24) == 127;
+        memcpy(&v4, address, sizeof(v4));
+        (void)inet_ntop(AF_INET, &v4.sin_addr, host, sizeof(host));
+        peer->is_local = (ntohl(v4.sin_addr.s_addr) >> 24) == 127;
     }
-    (void)snprintf(peer->text, sizeof(peer->text), v6 ? "[%s]:%u" : "%s:%u", host,
+    (void)snprintf(peer->text, sizeof(peer->text), is_v6 ? "[%s]:%u" : "%s:%u", host,
                    (unsigned)port_of(address));
 }
 
