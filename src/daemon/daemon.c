@@ -29,6 +29,7 @@
 #define CONGESTED_AT (1U << 20) /* bytes queued on a link: make no more pages for it ... */
 #define DRAINED_AT   (1U << 18) /* ... until they are this few */
 #define SUBSCRIBE_MS 10000      /* a refused subscription is tried again after this */
+#define SAY_AGAIN_MS 60000
 #define CLOCK_MS     1000
 #define QOS          1
 #define N_FILTERS    3U
@@ -52,8 +53,10 @@ struct daemon {
     uint64_t n_connections;     /* numbers given out */
     struct mkv_server_node *node;
     struct mkv_timer resubscribe;
-    uint32_t n_granted;   /* of our subscriptions, on the present connection */
-    int64_t ask_clock_ms; /* when to ask again whether the clock is to be trusted */
+    uint32_t n_granted;      /* of our subscriptions, on the present connection */
+    struct mkv_why mqtt_why; /* what was said last about the broker ... */
+    int64_t mqtt_say_ms;     /* ... and when it may be said again */
+    int64_t ask_clock_ms;    /* when to ask again whether the clock is to be trusted */
     bool clock_trusted;
     bool ready_said;
     bool ending;
@@ -330,8 +333,14 @@ static void on_mqtt_disconnected(void *context, int error, const struct mkv_why 
 {
     struct daemon *daemon = context;
 
+    int64_t now_ms = mkv_clock_monotonic_ms();
+
     (void)error;
-    say(daemon, MKV_LOG_WARNING, "%s", why->text);
+    if (strcmp(why->text, daemon->mqtt_why.text) != 0 || now_ms >= daemon->mqtt_say_ms) {
+        say(daemon, MKV_LOG_WARNING, "%s", why->text); /* not the same at each attempt */
+        daemon->mqtt_why = *why;
+        daemon->mqtt_say_ms = now_ms + SAY_AGAIN_MS;
+    }
     daemon->n_granted = 0;
     mkv_timer_clear(&daemon->resubscribe);
     mkv_server_node_broker(daemon->node, now_of(daemon), false);
