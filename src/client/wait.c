@@ -50,7 +50,7 @@ static bool has_tried_all(const moatkv *kv, int64_t *finding_until_ms)
     if (client->dial.n > 0 && client->dial.n_rounds == 0) {
         return false;
     }
-    if (client->config.broker.len == 0) {
+    if (client->config.broker.len == 0 || (!client->mqtt_up && client->mqtt_fault.error != 0)) {
         return true;
     }
     if (*finding_until_ms == 0) {

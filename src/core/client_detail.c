@@ -15,18 +15,33 @@ static void say_fault(struct mkv_words *words, const struct mkv_fault *fault)
     mkv_words_add_bytes(words, mkv_bytes(fault->why, fault->len));
 }
 
+/* What failed usually says where. */
+static bool names(const struct mkv_fault *fault, struct mkv_bytes address)
+{
+    for (size_t at = 0; at + address.len <= fault->len; at++) {
+        if (memcmp(fault->why + at, address.at, address.len) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void say_servers(struct mkv_words *words, const struct mkv_dial *dial)
 {
     for (uint32_t i = 0; i < dial->n; i++) {
-        const struct mkv_dial_address *address = &dial->at[i];
+        const struct mkv_fault *fault = &dial->at[i].fault;
+        struct mkv_bytes address = mkv_bytes(dial->at[i].text, dial->at[i].len);
 
-        if (address->fault.error == 0) {
+        if (fault->error == 0) {
             continue;
         }
         begin_clause(words);
-        mkv_words_add(words, "no server at ");
-        mkv_words_add_bytes(words, mkv_bytes(address->text, address->len));
-        say_fault(words, &address->fault);
+        if (!names(fault, address)) {
+            mkv_words_add(words, "no server at ");
+            mkv_words_add_bytes(words, address);
+            mkv_words_add(words, ": ");
+        }
+        mkv_words_add_bytes(words, mkv_bytes(fault->why, fault->len));
     }
     if (words->text->len == 0 && dial->n > 0) {
         mkv_words_add(words, "not connected to a server yet");

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/check.h"
+#include "lib/mem_fault.h"
 
 #define RECONNECT_MS 300
 
@@ -31,6 +32,20 @@ struct net_message {
     struct mkv_buf topic;
     struct mkv_buf payload;
 };
+
+/* Between these two, memory may run out: clients have to live with it, the test need not. */
+void net_enter_client(struct net *net)
+{
+    if (net->no_memory > 0 && prng_below(&net->prng, 1000) < net->no_memory) {
+        mem_fault_at(1 + (unsigned)prng_below(&net->prng, 8));
+    }
+}
+
+void net_leave_client(struct net *net)
+{
+    net->n_struck += mem_fault_struck();
+    mem_fault_at(0);
+}
 
 static int64_t now_of(const struct net *net)
 {
@@ -239,8 +254,10 @@ static void carry_mqtt(struct net *net, unsigned i, const struct mkv_client_outp
     struct net_client *client = &net->clients[i];
 
     if (!client->mqtt_up) {
+        net_enter_client(net);
         mkv_client_node_mqtt_answered(&client->node, now_of(net), output->cookie,
                                       MKV_E_NO_CONNECTION, mkv_bytes(NULL, 0));
+        net_leave_client(net);
         return;
     }
     if (output->kind == MKV_CLIENT_MQTT_SUBSCRIBE) {
@@ -374,7 +391,9 @@ static void arrive_frames(struct net *net, const struct net_message *message)
         if (message->kind == FRAME_TO_SERVER) {
             mkv_server_node_frame(net->world.node, net->world.now, message->channel, map);
         } else {
+            net_enter_client(net);
             mkv_client_node_link_frame(&client->node, now_of(net), map);
+            net_leave_client(net);
         }
         rest = mkv_bytes_after(rest, used);
     }
@@ -413,14 +432,18 @@ static void arrive_by_link(struct net *net, const struct net_message *message)
     if (message->kind == LINK_OPENED) {
         mkv_server_node_link_opened(net->world.node, net->world.now, message->channel,
                                     MKV_PEER_SAME_USER);
+        net_enter_client(net);
         mkv_client_node_link_opened(&client->node, now_of(net));
+        net_leave_client(net);
     } else if (message->kind == FRAME_TO_CLIENT) {
         arrive_frames(net, message);
     } else {
         int error = message->kind == LINK_REFUSED ? MKV_E_NO_CONNECTION : MKV_E_CLOSED;
 
         client->link = 0;
+        net_enter_client(net);
         mkv_client_node_link_closed(&client->node, now_of(net), error, mkv_bytes(NULL, 0));
+        net_leave_client(net);
     }
 }
 
@@ -430,11 +453,15 @@ static void try_mqtt(struct net *net, unsigned i)
 
     if (net->broker_up) {
         client->mqtt_up = true;
+        net_enter_client(net);
         mkv_client_node_mqtt_connected(&client->node, now_of(net));
+        net_leave_client(net);
         return;
     }
+    net_enter_client(net);
     mkv_client_node_mqtt_disconnected(&client->node, now_of(net), MKV_E_NO_CONNECTION,
                                       mkv_bytes(NULL, 0), false);
+    net_leave_client(net);
     if (client->mqtt != 0) {
         post_try(net, i);
     }
@@ -450,11 +477,15 @@ static void arrive_by_mqtt(struct net *net, const struct net_message *message)
     if (message->kind == MQTT_TRY) {
         try_mqtt(net, message->client);
     } else if (message->kind == MQTT_ANSWER) {
+        net_enter_client(net);
         mkv_client_node_mqtt_answered(&client->node, now_of(net), message->cookie, 0,
                                       mkv_bytes(NULL, 0));
+        net_leave_client(net);
     } else {
+        net_enter_client(net);
         mkv_client_node_mqtt_message(&client->node, now_of(net), mkv_buf_bytes(&message->topic),
                                      mkv_buf_bytes(&message->payload), false);
+        net_leave_client(net);
     }
 }
 
@@ -518,7 +549,9 @@ static void wake(struct net *net)
     for (unsigned i = 0; i < NET_CLIENTS_MAX; i++) {
         if (net->clients[i].exists &&
             mkv_client_deadline_ms(&net->clients[i].node.client) <= now_of(net)) {
+            net_enter_client(net);
             mkv_client_node_tick(&net->clients[i].node, now_of(net));
+            net_leave_client(net);
         }
     }
     if (net->server_up && mkv_server_node_deadline(net->world.node) <= now_of(net)) {
@@ -571,7 +604,9 @@ void net_cut_link(struct net *net, unsigned i)
         if (net->server_up) {
             mkv_server_node_link_closed(net->world.node, net->world.now, link);
         }
+        net_enter_client(net);
         mkv_client_node_link_closed(&client->node, now_of(net), MKV_E_CLOSED, mkv_bytes_of("cut"));
+        net_leave_client(net);
         net_listen(net);
     }
 }
@@ -585,8 +620,10 @@ void net_cut_mqtt(struct net *net, unsigned i)
         forget_filters(client);
         client->mqtt_up = false;
         client->mqtt = ++net->last_number;
+        net_enter_client(net);
         mkv_client_node_mqtt_disconnected(&client->node, now_of(net), MKV_E_NO_CONNECTION,
                                           mkv_bytes_of("cut"), false);
+        net_leave_client(net);
         net_listen(net);
         if (client->mqtt != 0) {
             post_try(net, i);
@@ -666,7 +703,9 @@ void net_client_start(struct net *net, unsigned i, const char *servers, const ch
     }
     assert_int_equal(mkv_client_node_init(&client->node, &config), 0);
     client->exists = true;
+    net_enter_client(net);
     mkv_client_node_tick(&client->node, now_of(net));
+    net_leave_client(net);
     net_listen(net);
 }
 

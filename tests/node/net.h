@@ -51,6 +51,8 @@ struct net {
     unsigned loss;     /* of 1000 deliveries by the broker */
     unsigned repeats;
     int64_t delay_max_ms;
+    unsigned no_memory; /* of 1000 calls of a client, one allocation in which fails */
+    unsigned n_struck;  /* that did */
 };
 
 void net_init(struct net *net, uint64_t seed, net_told_fn *told, void *context);
@@ -60,6 +62,10 @@ void net_deinit(struct net *net);
 void net_client_start(struct net *net, unsigned i, const char *servers, const char *broker);
 /* Ends it with a goodbye; the end of its operations is told. */
 void net_client_stop(struct net *net, unsigned i);
+
+/* To be called around what a test does with a client itself. */
+void net_enter_client(struct net *net);
+void net_leave_client(struct net *net);
 
 /* Takes what the nodes have to say. */
 void net_listen(struct net *net);
