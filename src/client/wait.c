@@ -64,6 +64,9 @@ int moatkv_connect(moatkv *kv, int timeout_ms)
     int64_t deadline_ms = deadline_of(timeout_ms);
     int64_t finding_until_ms = 0;
 
+    if (kv->dispatching) {
+        return MKV_E_BAD_STATE;
+    }
     while (kv->node.client.phase != MKV_CLIENT_UP) {
         if (timeout_ms < 0 && has_tried_all(kv, &finding_until_ms)) {
             return MKV_E_NO_CONNECTION;
@@ -86,6 +89,9 @@ int moatkv_flush(moatkv *kv, int timeout_ms)
 {
     int64_t deadline_ms = deadline_of(timeout_ms);
 
+    if (kv->dispatching) {
+        return MKV_E_BAD_STATE;
+    }
     while (moatkv_unacknowledged(kv) > 0 || kv->told != NULL) {
         if (left_ms(deadline_ms) == 0) {
             return moatkv_unacknowledged(kv) > 0 ? MKV_E_TIMEOUT : moatkv_dispatch(kv);

@@ -154,7 +154,9 @@ struct mkv_client {
     bool mqtt_up;
     bool born; /* the server has seen our birth, so it hears what we publish */
     uint32_t broker_index;
-    int64_t connect_ms; /* no broker is connected before */
+    uint32_t n_misses;   /* brokers in a row that could not be reached */
+    int64_t redirect_ms; /* when to try the next one; 0: not yet */
+    int64_t connect_ms;  /* no broker is connected before */
     uint32_t n_births;
     int64_t birth_ms; /* when to publish it again */
     struct mkv_fault mqtt_fault;

@@ -2,15 +2,17 @@
 #include "base/limits.h"
 #include "core/client_parts.h"
 
-#define VERSION          1U
-#define BIRTH_WAIT_MS    1000
-#define BIRTH_WAIT_MAX   10000
-#define BIRTHS_PER_TURN  4U /* unanswered ones, after which another broker is tried */
-#define CONNECT_AGAIN_MS 1000
-#define QUERY_WAIT_MS    1000
-#define QUERY_WAIT_MAX   30000
-#define REFUSED_WAIT_MS  5000
-#define CLIENT_ID_PREFIX "moat-kv-find-"
+#define VERSION           1U
+#define BIRTH_WAIT_MS     1000
+#define BIRTH_WAIT_MAX    10000
+#define BIRTHS_PER_TURN   4U /* unanswered ones, after which another broker is tried */
+#define CONNECT_AGAIN_MS  1000
+#define REDIRECT_WAIT_MS  500
+#define REDIRECT_WAIT_MAX 30000
+#define QUERY_WAIT_MS     1000
+#define QUERY_WAIT_MAX    30000
+#define REFUSED_WAIT_MS   5000
+#define CLIENT_ID_PREFIX  "moat-kv-find-"
 
 static int64_t doubled(int64_t wait_ms, uint32_t times, int64_t max_ms)
 {
@@ -64,6 +66,7 @@ void mkv_client_mqtt_drop(struct mkv_client *client)
     client->use = MKV_CLIENT_MQTT_OFF;
     client->born = false;
     client->broker_index = 0;
+    client->redirect_ms = 0;
     forget_connection(client);
 }
 
@@ -121,9 +124,36 @@ static void change_use(struct mkv_client *client, enum mkv_client_mqtt_use use)
 
 static void next_broker(struct mkv_client *client)
 {
+    client->redirect_ms = 0;
     if (client->use == MKV_CLIENT_MQTT_SESSION && client->session.about.brokers.n > 1) {
         client->broker_index++;
         mkv_client_effect_mqtt_redirect(client->out, broker_address(client));
+    }
+}
+
+/*
+ * The connection itself tries the same broker again and again.  Another one is tried at once, but
+ * after each round of all of them there is a pause.
+ */
+static void on_miss(struct mkv_client *client)
+{
+    uint32_t n_brokers = client->session.about.brokers.n;
+
+    if (client->use != MKV_CLIENT_MQTT_SESSION || n_brokers < 2 || client->redirect_ms != 0) {
+        return;
+    }
+    client->n_misses++;
+    client->redirect_ms = client->now_ms;
+    if (client->n_misses % n_brokers == 0) {
+        client->redirect_ms +=
+            doubled(REDIRECT_WAIT_MS, client->n_misses / n_brokers - 1, REDIRECT_WAIT_MAX);
+    }
+}
+
+static void redirect_pump(struct mkv_client *client)
+{
+    if (client->redirect_ms != 0 && client->now_ms >= client->redirect_ms) {
+        next_broker(client);
     }
 }
 
@@ -273,6 +303,7 @@ void mkv_client_mqtt_pump(struct mkv_client *client)
     if (use != client->use && may_connect(client, use)) {
         change_use(client, use);
     }
+    redirect_pump(client);
     birth_pump(client);
     finding_pump(client);
 }
@@ -281,6 +312,9 @@ int64_t mkv_client_mqtt_deadline_ms(const struct mkv_client *client)
 {
     if (wanted_use(client) != client->use) {
         return client->connect_ms;
+    }
+    if (client->redirect_ms != 0) {
+        return client->redirect_ms;
     }
     if (wants_birth(client)) {
         return client->birth_ms;
@@ -300,6 +334,8 @@ void mkv_client_mqtt_connected(struct mkv_client *client)
     forget_connection(client); /* every connection starts clean */
     client->mqtt_up = true;
     client->mqtt_fault = (struct mkv_fault){0};
+    client->n_misses = 0;
+    client->redirect_ms = 0;
     client->query_ms = client->now_ms;
     if (client->phase == MKV_CLIENT_UP) {
         client->born = false; /* that was another connection; does the server hear this one? */
@@ -320,7 +356,7 @@ void mkv_client_mqtt_disconnected(struct mkv_client *client, int error, struct m
                   why.len > 0 ? why : mkv_bytes_of(mkv_error_text(error)));
     forget_connection(client);
     if (!was_up) {
-        next_broker(client);
+        on_miss(client);
     }
 }
 
