@@ -139,28 +139,33 @@ struct pipe_guard {
     bool was_pending;
 };
 
+static bool is_pending(int signal_number)
+{
+    sigset_t pending;
+
+    (void)sigpending(&pending);
+    return sigismember(&pending, signal_number) == 1;
+}
+
 static void guard_enter(struct pipe_guard *guard)
 {
     sigset_t pipe_only;
-    sigset_t pending;
 
     (void)sigemptyset(&pipe_only);
     (void)sigaddset(&pipe_only, SIGPIPE);
-    (void)sigpending(&pending);
-    guard->was_pending = sigismember(&pending, SIGPIPE) == 1;
     (void)pthread_sigmask(SIG_BLOCK, &pipe_only, &guard->before);
+    /* Only one that the program itself has blocked can have been left pending. */
+    guard->was_pending = sigismember(&guard->before, SIGPIPE) == 1 && is_pending(SIGPIPE);
 }
 
 static void guard_leave(const struct pipe_guard *guard)
 {
     sigset_t pipe_only;
-    sigset_t pending;
     const struct timespec at_once = {0};
 
     (void)sigemptyset(&pipe_only);
     (void)sigaddset(&pipe_only, SIGPIPE);
-    (void)sigpending(&pending);
-    if (!guard->was_pending && sigismember(&pending, SIGPIPE) == 1) {
+    if (!guard->was_pending && is_pending(SIGPIPE)) {
         (void)sigtimedwait(&pipe_only, NULL, &at_once);
     }
     (void)pthread_sigmask(SIG_SETMASK, &guard->before, NULL);
