@@ -118,10 +118,13 @@ static void on_end(evutil_socket_t fd, short what, void *context)
 
     (void)fd;
     (void)what;
-    if (waitpid(child->pid, &child->status, WNOHANG) != child->pid) {
+
+    pid_t ended = waitpid(child->pid, &child->status, WNOHANG);
+
+    if (ended == 0 || (ended < 0 && errno == EINTR)) {
         return;
     }
-    child->pid = 0;
+    child->pid = 0; /* also where the program ignores SIGCHLD, and the status is lost */
     (void)event_del(child->on_end);
     mkv_task_defer(child->loop, &child->task);
 }
@@ -233,9 +236,7 @@ int mkv_child_new(struct mkv_loop *loop,
 
 void mkv_child_kill(struct mkv_child *child, int signal_number)
 {
-    if (child->pid > 0) { /* not waited for: so the number is still its own */
-        (void)kill(child->pid, signal_number);
-    }
+    (void)pidfd_send_signal(child->pid_fd, signal_number, NULL, 0); /* fails if it has ended */
 }
 
 pid_t mkv_child_pid(const struct mkv_child *child)
@@ -250,7 +251,7 @@ void mkv_child_free(struct mkv_child *child)
     }
     child->freed = true;
     if (child->pid > 0) {
-        (void)kill(child->pid, SIGKILL);
+        (void)kill(child->pid, SIGKILL); /* not waited for: so the number is still its own */
         while (waitpid(child->pid, NULL, 0) < 0 && errno == EINTR) {
         }
         child->pid = 0;

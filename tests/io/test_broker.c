@@ -205,6 +205,24 @@ static void test_restart(void **state)
     tear_down(&house);
 }
 
+/* Nor does it matter what the program does with the ends of its children. */
+static void test_children_ignored(void **state)
+{
+    struct house house = {0};
+
+    (void)state;
+    assert_true(signal(SIGCHLD, SIG_IGN) == SIG_DFL);
+    build(&house, both);
+    rig_until(house.loop, house.n_ready == 1);
+    assert_int_equal(kill(mkv_broker_pid(house.broker), SIGKILL), 0);
+    rig_until(house.loop, house.n_down == 1);
+    rig_until(house.loop, house.n_ready == 2);
+    mkv_broker_stop(house.broker);
+    rig_until(house.loop, house.n_stopped == 1);
+    (void)signal(SIGCHLD, SIG_DFL);
+    tear_down(&house);
+}
+
 /* The helper process runs a broker, tells its pid, and is killed. */
 static void run_helper(int out)
 {
@@ -529,12 +547,12 @@ static void test_as_configured(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_start_and_stop), cmocka_unit_test(test_stop_early),
-        cmocka_unit_test(test_restart),        cmocka_unit_test(test_dies_with_us),
-        cmocka_unit_test(test_port_taken),     cmocka_unit_test(test_socket_in_use),
-        cmocka_unit_test(test_bad_options),    cmocka_unit_test(test_not_a_broker),
-        cmocka_unit_test(test_stubborn),       cmocka_unit_test(test_keeps_to_itself),
-        cmocka_unit_test(test_as_configured),
+        cmocka_unit_test(test_start_and_stop),  cmocka_unit_test(test_stop_early),
+        cmocka_unit_test(test_restart),         cmocka_unit_test(test_children_ignored),
+        cmocka_unit_test(test_dies_with_us),    cmocka_unit_test(test_port_taken),
+        cmocka_unit_test(test_socket_in_use),   cmocka_unit_test(test_bad_options),
+        cmocka_unit_test(test_not_a_broker),    cmocka_unit_test(test_stubborn),
+        cmocka_unit_test(test_keeps_to_itself), cmocka_unit_test(test_as_configured),
     };
 
     return cmocka_run_group_tests_name("broker", tests, NULL, NULL);
