@@ -3,51 +3,22 @@
  * An AVL tree.  It was preferred to a treap because its depth needs no secret and no luck: at most
  * 1.44 log2(n), whatever keys a peer chooses.
  *
- * There are no parent pointers; whoever changes the tree remembers the links it came by.  A node
- * holds the sums over its search subtree but not its own share of them, which is what remains
- * after subtracting its children's: that saves 24 bytes a node.
+ * There are no parent pointers; whoever changes the tree remembers the links it came by.
  */
 #include "core/tree.h"
 
-#include <stddef.h>
-
 #include "base/assert.h"
 #include "base/mem.h"
+#include "core/tree_node.h"
 
 /* Deeper than 1.44 log2(2^32) + 2, and no tree grows beyond 2^32 - 1 entries. */
 #define DEPTH_MAX 48U
-
-_Static_assert(MKV_PATH_KEY_MAX <= UINT16_MAX, "key_len must hold any key's length");
-_Static_assert(MKV_NAME_MAX <= UINT8_MAX, "name_len must hold any name's length");
-
-/* What a search touches stands last, next to the key: fewer cache lines a step. */
-struct mkv_tree_node {
-    struct mkv_digest digest; /* sums over this search subtree */
-    uint32_t n_entries;
-    uint32_t n_live;
-    uint64_t tock;
-    uint64_t seq;
-    uint64_t counter;
-    uint64_t vhash;
-    uint64_t position;
-    struct mkv_tree_node *child[2]; /* owned; the lesser keys in child[0] */
-    uint16_t key_len;
-    uint8_t name_len;
-    uint8_t height; /* 1 for a leaf */
-    bool present;
-    uint8_t bytes[]; /* the key, then the name */
-};
 
 /* The links from the root down to, and without, the one that a search ended at. */
 struct trail {
     struct mkv_tree_node **link[DEPTH_MAX];
     unsigned n;
 };
-
-static struct mkv_bytes key_of(const struct mkv_tree_node *node)
-{
-    return mkv_bytes(node->bytes, node->key_len);
-}
 
 static struct mkv_head head_of(const struct mkv_tree_node *node)
 {
@@ -64,18 +35,10 @@ static struct mkv_head head_of(const struct mkv_tree_node *node)
 static struct mkv_tree_entry entry_of(const struct mkv_tree_node *node)
 {
     return (struct mkv_tree_entry){
-        .key = key_of(node),
+        .key = mkv_tree_node_key(node),
         .head = head_of(node),
         .position = node->position,
     };
-}
-
-static struct mkv_summary plus(struct mkv_summary a, struct mkv_summary b)
-{
-    a.n_entries += b.n_entries;
-    a.n_live += b.n_live;
-    mkv_digest_add(&a.digest, b.digest);
-    return a;
 }
 
 /* Wraps around where @b is the greater, as a difference that is to be added may. */
@@ -87,42 +50,11 @@ static struct mkv_summary minus(struct mkv_summary a, struct mkv_summary b)
     return a;
 }
 
-static struct mkv_summary sums_of(const struct mkv_tree_node *node)
-{
-    if (node == NULL) {
-        return (struct mkv_summary){0};
-    }
-    return (struct mkv_summary){
-        .n_entries = node->n_entries,
-        .n_live = node->n_live,
-        .digest = node->digest,
-    };
-}
-
-static void set_sums(struct mkv_tree_node *node, struct mkv_summary sums)
-{
-    node->n_entries = (uint32_t)sums.n_entries;
-    node->n_live = (uint32_t)sums.n_live;
-    node->digest = sums.digest;
-}
-
 /* The share of the node's own entry in its sums. */
 static struct mkv_summary share_of(const struct mkv_tree_node *node)
 {
-    return minus(minus(sums_of(node), sums_of(node->child[0])), sums_of(node->child[1]));
-}
-
-static int height_of(const struct mkv_tree_node *node)
-{
-    return node == NULL ? 0 : node->height;
-}
-
-static void set_height(struct mkv_tree_node *node)
-{
-    int left = height_of(node->child[0]);
-    int right = height_of(node->child[1]);
-
-    node->height = (uint8_t)(1 + (left > right ? left : right));
+    return minus(minus(mkv_tree_node_sums(node), mkv_tree_node_sums(node->child[0])),
+                 mkv_tree_node_sums(node->child[1]));
 }
 
 /*
@@ -139,14 +71,15 @@ static void rotate(struct mkv_tree_node **link, unsigned side)
     struct mkv_tree_node *down = *link;
     struct mkv_tree_node *up = down->child[!side];
     struct mkv_tree_node *moved = up->child[side];
-    struct mkv_summary all = sums_of(down);
+    struct mkv_summary all = mkv_tree_node_sums(down);
 
-    set_sums(down, plus(minus(all, sums_of(up)), sums_of(moved)));
-    set_sums(up, all);
+    mkv_tree_node_set_sums(
+        down, mkv_summary_plus(minus(all, mkv_tree_node_sums(up)), mkv_tree_node_sums(moved)));
+    mkv_tree_node_set_sums(up, all);
     down->child[!side] = moved;
     up->child[side] = down;
-    set_height(down);
-    set_height(up);
+    mkv_tree_node_set_height(down);
+    mkv_tree_node_set_height(up);
     *link = up;
 }
 
@@ -154,17 +87,17 @@ static void rotate(struct mkv_tree_node **link, unsigned side)
 static void balance(struct mkv_tree_node **link)
 {
     struct mkv_tree_node *node = *link;
-    int lean = height_of(node->child[1]) - height_of(node->child[0]);
+    int lean = mkv_tree_node_height(node->child[1]) - mkv_tree_node_height(node->child[0]);
 
     if (-1 <= lean && lean <= 1) {
-        set_height(node);
+        mkv_tree_node_set_height(node);
         return;
     }
 
     unsigned heavy = lean > 0;
     struct mkv_tree_node *child = node->child[heavy];
 
-    if (height_of(child->child[!heavy]) > height_of(child->child[heavy])) {
+    if (mkv_tree_node_height(child->child[!heavy]) > mkv_tree_node_height(child->child[heavy])) {
         rotate(&node->child[heavy], heavy);
     }
     rotate(link, !heavy);
@@ -179,7 +112,7 @@ static struct mkv_tree_node **descend(struct mkv_tree *tree,
 
     ret_trail->n = 0;
     while (*link != NULL) {
-        int order = mkv_bytes_compare(key, key_of(*link));
+        int order = mkv_bytes_compare(key, mkv_tree_node_key(*link));
 
         if (order == 0) {
             break;
@@ -196,7 +129,7 @@ static void add_along(const struct trail *trail, unsigned from, struct mkv_summa
     for (unsigned i = from; i < trail->n; i++) {
         struct mkv_tree_node *node = *trail->link[i];
 
-        set_sums(node, plus(sums_of(node), difference));
+        mkv_tree_node_set_sums(node, mkv_summary_plus(mkv_tree_node_sums(node), difference));
     }
 }
 
@@ -207,11 +140,10 @@ static void balance_along(const struct trail *trail)
     }
 }
 
-/* A leaf whose sums are its own share. */
-static struct mkv_tree_node *node_new(const struct mkv_tree *tree,
-                                      struct mkv_bytes key,
-                                      const struct mkv_head *head,
-                                      uint64_t position)
+struct mkv_tree_node *mkv_tree_node_new(const uint8_t digest_key[MKV_DIGEST_KEY_LEN],
+                                        struct mkv_bytes key,
+                                        const struct mkv_head *head,
+                                        uint64_t position)
 {
     size_t size = offsetof(struct mkv_tree_node, bytes) + key.len + head->name.len;
     struct mkv_tree_node *node =
@@ -237,7 +169,7 @@ static struct mkv_tree_node *node_new(const struct mkv_tree *tree,
     }
     node->n_entries = 1;
     node->n_live = head->present;
-    node->digest = mkv_entry_digest(tree->digest_key, key, head);
+    node->digest = mkv_entry_digest(digest_key, key, head);
     return node;
 }
 
@@ -250,7 +182,7 @@ static void exchange(struct mkv_tree_node **link,
     struct mkv_tree_node *old = *link;
     struct mkv_summary difference = minus(share, share_of(old));
 
-    set_sums(node, plus(sums_of(old), difference));
+    mkv_tree_node_set_sums(node, mkv_summary_plus(mkv_tree_node_sums(old), difference));
     node->child[0] = old->child[0];
     node->child[1] = old->child[1];
     node->height = old->height;
@@ -261,7 +193,7 @@ static void exchange(struct mkv_tree_node **link,
 /* Cuts a node loose, so that its sums are its own share again. */
 static void isolate(struct mkv_tree_node *node, struct mkv_summary share)
 {
-    set_sums(node, share);
+    mkv_tree_node_set_sums(node, share);
     node->child[0] = NULL;
     node->child[1] = NULL;
     node->height = 1;
@@ -301,7 +233,7 @@ bool mkv_tree_find(const struct mkv_tree *tree,
     const struct mkv_tree_node *node = tree->root;
 
     while (node != NULL) {
-        int order = mkv_bytes_compare(key, key_of(node));
+        int order = mkv_bytes_compare(key, mkv_tree_node_key(node));
 
         if (order == 0) {
             *ret_entry = entry_of(node);
@@ -318,7 +250,7 @@ int mkv_tree_change(struct mkv_tree *tree,
                     uint64_t position,
                     struct mkv_tree_change *ret_change)
 {
-    struct mkv_tree_node *node = node_new(tree, key, head, position);
+    struct mkv_tree_node *node = mkv_tree_node_new(tree->digest_key, key, head, position);
 
     if (node == NULL) {
         return MKV_E_NO_MEMORY;
@@ -331,14 +263,14 @@ int mkv_tree_change(struct mkv_tree *tree,
     if (old != NULL) {
         struct mkv_summary old_share = share_of(old);
 
-        exchange(link, &trail, node, sums_of(node));
+        exchange(link, &trail, node, mkv_tree_node_sums(node));
         isolate(old, old_share);
     } else if (tree->root != NULL && tree->root->n_entries == UINT32_MAX) {
         mkv_mem_free(node);
         return MKV_E_NO_MEMORY;
     } else {
         *link = node;
-        add_along(&trail, 0, sums_of(node));
+        add_along(&trail, 0, mkv_tree_node_sums(node));
         balance_along(&trail);
     }
     *ret_change = (struct mkv_tree_change){.placed = node, .replaced = old};
@@ -348,15 +280,15 @@ int mkv_tree_change(struct mkv_tree *tree,
 void mkv_tree_undo(struct mkv_tree *tree, struct mkv_tree_change change)
 {
     if (change.replaced == NULL) {
-        mkv_tree_remove(tree, key_of(change.placed));
+        mkv_tree_remove(tree, mkv_tree_node_key(change.placed));
         return;
     }
 
     struct trail trail;
-    struct mkv_tree_node **link = descend(tree, key_of(change.placed), &trail);
+    struct mkv_tree_node **link = descend(tree, mkv_tree_node_key(change.placed), &trail);
 
     MKV_ASSERT(*link == change.placed);
-    exchange(link, &trail, change.replaced, sums_of(change.replaced));
+    exchange(link, &trail, change.replaced, mkv_tree_node_sums(change.replaced));
     mkv_mem_free(change.placed);
 }
 
@@ -399,13 +331,13 @@ static void replace_by_successor(struct mkv_tree_node **link, struct trail *trai
     }
 
     struct mkv_tree_node *next = *next_link;
-    struct mkv_summary rest = minus(sums_of(node), share_of(node));
+    struct mkv_summary rest = minus(mkv_tree_node_sums(node), share_of(node));
 
     add_along(trail, at + 1, minus((struct mkv_summary){0}, share_of(next)));
     *next_link = next->child[1];
     next->child[0] = node->child[0];
     next->child[1] = node->child[1];
-    set_sums(next, rest);
+    mkv_tree_node_set_sums(next, rest);
     *link = next;
     if (trail->n > at + 1) { /* this link was a part of the node that goes */
         trail->link[at + 1] = &next->child[1];
@@ -440,7 +372,7 @@ enum bound {
 
 static bool precedes(const struct mkv_tree_node *node, struct mkv_bytes key, enum bound bound)
 {
-    struct mkv_bytes own = key_of(node);
+    struct mkv_bytes own = mkv_tree_node_key(node);
 
     switch (bound) {
     case BOUND_AT:
@@ -512,7 +444,8 @@ static struct mkv_summary sums_before(const struct mkv_tree *tree,
         bool before = precedes(node, key, bound);
 
         if (before) {
-            sums = plus(sums, minus(sums_of(node), sums_of(node->child[1])));
+            sums = mkv_summary_plus(
+                sums, minus(mkv_tree_node_sums(node), mkv_tree_node_sums(node->child[1])));
         }
         node = node->child[before];
     }
@@ -522,7 +455,7 @@ static struct mkv_summary sums_before(const struct mkv_tree *tree,
 struct mkv_summary mkv_tree_summary(const struct mkv_tree *tree, struct mkv_bytes key)
 {
     if (key.len == 0) {
-        return sums_of(tree->root);
+        return mkv_tree_node_sums(tree->root);
     }
     return minus(sums_before(tree, key, BOUND_BEHIND), sums_before(tree, key, BOUND_AT));
 }
@@ -531,23 +464,24 @@ static void check_node(const struct mkv_tree *tree, const struct mkv_tree_node *
 {
     const struct mkv_tree_node *left = node->child[0];
     const struct mkv_tree_node *right = node->child[1];
-    int lean = height_of(right) - height_of(left);
+    int lean = mkv_tree_node_height(right) - mkv_tree_node_height(left);
     struct mkv_head head = head_of(node);
-    struct mkv_digest digest = mkv_entry_digest(tree->digest_key, key_of(node), &head);
+    struct mkv_digest digest = mkv_entry_digest(tree->digest_key, mkv_tree_node_key(node), &head);
     struct mkv_summary share = share_of(node);
 
     MKV_ASSERT(-1 <= lean);
     MKV_ASSERT(lean <= 1);
-    MKV_ASSERT(node->height == 1 + (lean > 0 ? height_of(right) : height_of(left)));
+    MKV_ASSERT(node->height ==
+               1 + (lean > 0 ? mkv_tree_node_height(right) : mkv_tree_node_height(left)));
     MKV_ASSERT(share.n_entries == 1);
     MKV_ASSERT(share.n_live == (node->present ? 1 : 0));
     MKV_ASSERT(share.digest.high == digest.high);
     MKV_ASSERT(share.digest.low == digest.low);
     if (left != NULL) {
-        MKV_ASSERT(mkv_bytes_compare(key_of(left), key_of(node)) < 0);
+        MKV_ASSERT(mkv_bytes_compare(mkv_tree_node_key(left), mkv_tree_node_key(node)) < 0);
     }
     if (right != NULL) {
-        MKV_ASSERT(mkv_bytes_compare(key_of(right), key_of(node)) > 0);
+        MKV_ASSERT(mkv_bytes_compare(mkv_tree_node_key(right), mkv_tree_node_key(node)) > 0);
     }
 }
 
@@ -568,11 +502,11 @@ void mkv_tree_check(const struct mkv_tree *tree)
         node = above[--depth];
         check_node(tree, node);
         if (previous != NULL) {
-            MKV_ASSERT(mkv_bytes_compare(key_of(previous), key_of(node)) < 0);
+            MKV_ASSERT(mkv_bytes_compare(mkv_tree_node_key(previous), mkv_tree_node_key(node)) < 0);
         }
         previous = node;
         n++;
         node = node->child[1];
     }
-    MKV_ASSERT(n == sums_of(tree->root).n_entries);
+    MKV_ASSERT(n == mkv_tree_node_sums(tree->root).n_entries);
 }

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "core/tree_load.h"
 #include "store/inner.h"
 #include "store/log_lmdb.h"
 #include "store/log_memory.h"
@@ -133,28 +134,20 @@ static int load_boots(struct mkv_store *store)
     return error == MKV_E_NOT_FOUND || error == MKV_E_CORRUPT ? 0 : error;
 }
 
-static int load_row(struct mkv_store *store, uint64_t position, struct mkv_bytes value)
+static int load_row(struct mkv_store *store, struct mkv_tree_loader *loader, struct mkv_bytes value)
 {
     struct mkv_row row;
-    struct mkv_tree_change change;
-    int error = mkv_row_decode(value, position, &row);
+    int error = mkv_row_decode(value, store->position, &row);
 
-    if (error == 0) {
-        error = mkv_dead_reserve(&store->dead, 1);
+    if (error == MKV_E_CORRUPT) {
+        store->corrupt.n++;
+        store->corrupt.hash = (store->corrupt.hash + store->position) * 0x9e3779b97f4a7c15;
+        return 0;
     }
-    if (error == 0) {
-        struct mkv_head head = mkv_row_head(&row);
 
-        error = mkv_tree_change(&store->tree, row.key, &head, position, &change);
-    }
-    if (error != 0) {
-        return error;
-    }
-    if (change.replaced != NULL) {
-        mkv_dead_add(&store->dead, mkv_tree_replaced_position(change));
-    }
-    mkv_tree_settle(change);
-    return 0;
+    struct mkv_head head = mkv_row_head(&row);
+
+    return mkv_tree_loader_add(loader, &store->tree, row.key, &head, store->position);
 }
 
 static int next_row(struct mkv_store *store, struct mkv_bytes *ret_value)
@@ -181,7 +174,7 @@ static int next_row(struct mkv_store *store, struct mkv_bytes *ret_value)
 }
 
 /* Leaves corrupt rows out and counts them; what cannot be walked through at all is an error. */
-static int load_rows(struct mkv_store *store)
+static int read_rows(struct mkv_store *store, struct mkv_tree_loader *loader)
 {
     for (;;) {
         struct mkv_bytes value;
@@ -191,14 +184,40 @@ static int load_rows(struct mkv_store *store)
             return error == MKV_E_NOT_FOUND ? 0 : error;
         }
         store->n_rows++;
-        error = load_row(store, store->position, value);
-        if (error == MKV_E_CORRUPT) {
-            store->corrupt.n++;
-            store->corrupt.hash = (store->corrupt.hash + store->position) * 0x9e3779b97f4a7c15;
-        } else if (error != 0) {
+        error = load_row(store, loader, value);
+        if (error != 0) {
             return error;
         }
     }
+}
+
+static int build_tree(struct mkv_store *store, struct mkv_tree_loader *loader)
+{
+    uint64_t position;
+
+    mkv_tree_loader_finish(loader, &store->tree);
+
+    int error = mkv_dead_reserve(&store->dead, loader->n);
+
+    while (error == 0 && mkv_tree_loader_take(loader, &position)) {
+        mkv_dead_add(&store->dead, position);
+    }
+    return error;
+}
+
+static int load_rows(struct mkv_store *store, uint64_t seed)
+{
+    struct mkv_tree_loader loader;
+
+    mkv_tree_loader_init(&loader, seed);
+
+    int error = read_rows(store, &loader);
+
+    if (error == 0) {
+        error = build_tree(store, &loader);
+    }
+    mkv_tree_loader_deinit(&loader);
+    return error;
 }
 
 /*
@@ -261,7 +280,7 @@ static int load(struct mkv_store *store,
         error = load_boots(store);
     }
     if (error == 0) {
-        error = load_rows(store);
+        error = load_rows(store, opening->options->boot_nonce);
     }
     if (error == 0) {
         error = judge_corrupt(store);

@@ -3,6 +3,7 @@
  * The index against a naive model: a sorted array that is searched and summed from end to end.
  */
 #include "core/tree.h"
+#include "core/tree_load.h"
 #include "lib/check.h"
 #include "lib/mem_fault.h"
 #include "lib/prng.h"
@@ -301,6 +302,87 @@ static void test_undo(void **state)
     }
 }
 
+/* All at once, in any order and with many a key twice: as if put one after the other. */
+static void run_load(uint64_t seed, unsigned letters, unsigned len_max, unsigned n)
+{
+    struct prng prng = {.state = seed};
+    struct mkv_tree_loader loader;
+    struct mkv_tree tree;
+    uint64_t position;
+    unsigned n_left = 0;
+
+    print_message("# seed %llu\n", (unsigned long long)seed);
+    model.n = 0;
+    mkv_tree_init(&tree, digest_key);
+    mkv_tree_loader_init(&loader, seed);
+    for (unsigned i = 0; i < n; i++) {
+        struct item item = random_item(&prng, letters, len_max);
+        struct mkv_head head = item_head(&item);
+
+        item.position = i + 1;
+        assert_int_equal(mkv_tree_loader_add(&loader, &tree, item_key(&item), &head, item.position),
+                         0);
+        model_put(&item);
+    }
+    mkv_tree_loader_finish(&loader, &tree);
+    mkv_tree_check(&tree);
+    assert_same(&tree);
+    while (mkv_tree_loader_take(&loader, &position)) {
+        for (unsigned i = 0; i < model.n; i++) {
+            assert_int_not_equal(model.at[i].position, position);
+        }
+        n_left++;
+    }
+    assert_int_equal(n_left, n - model.n);
+    for (unsigned i = 0; i < 50; i++) { /* and it is a tree like any other */
+        struct item item = random_item(&prng, letters, len_max);
+
+        assert_int_equal(put(&tree, &item), 0);
+        model_put(&item);
+        item = random_item(&prng, letters, len_max);
+        mkv_tree_remove(&tree, item_key(&item));
+        model_remove(item_key(&item));
+    }
+    mkv_tree_check(&tree);
+    assert_same(&tree);
+    mkv_tree_loader_deinit(&loader);
+    mkv_tree_deinit(&tree);
+    assert_int_equal(mem_fault_live(), 0);
+}
+
+static void test_load(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        run_load(seed, 2, 4, (unsigned)seed - 1);
+        run_load(seed, 2, KEY_MAX, 400);
+        run_load(seed, 3, 9, 1000);
+        run_load(seed, 1, KEY_MAX, 300);
+        run_load(seed, 200, KEY_MAX, 1000);
+    }
+}
+
+static void test_load_no_memory(void **state)
+{
+    struct item item = {.key = {1}, .key_len = 1, .name = "s", .name_len = 1};
+    struct mkv_head head = item_head(&item);
+    struct mkv_tree_loader loader;
+    struct mkv_tree tree;
+
+    (void)state;
+    mkv_tree_init(&tree, digest_key);
+    mkv_tree_loader_init(&loader, 1);
+    for (unsigned n = 1; n <= 2; n++) {
+        mem_fault_at(n);
+        assert_int_equal(mkv_tree_loader_add(&loader, &tree, item_key(&item), &head, 1),
+                         MKV_E_NO_MEMORY);
+    }
+    mem_fault_at(0);
+    assert_int_equal(mkv_tree_loader_add(&loader, &tree, item_key(&item), &head, 1), 0);
+    mkv_tree_loader_deinit(&loader); /* without finishing */
+    assert_int_equal(mem_fault_live(), 0);
+}
+
 static void test_borrowed_from_itself(void **state)
 {
     struct item item = {.key = {1, 2}, .key_len = 2, .name = "abc", .name_len = 3};
@@ -356,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_empty),     cmocka_unit_test(test_small),
         cmocka_unit_test(test_large),     cmocka_unit_test(test_sorted),
         cmocka_unit_test(test_undo),      cmocka_unit_test(test_borrowed_from_itself),
+        cmocka_unit_test(test_load),      cmocka_unit_test(test_load_no_memory),
         cmocka_unit_test(test_no_memory),
     };
 
