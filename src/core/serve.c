@@ -219,7 +219,7 @@ static void pong(struct mkv_server *server,
                  uint64_t id)
 {
     struct mkv_frame answer = {
-        .kind = MKV_FRAME_PONG, .id = id, .tock = mkv_tock_now(&server->tock, now.wall_ms)};
+        .kind = MKV_FRAME_PONG, .id = id, .tock = mkv_tock_tell(&server->tock, now.wall_ms)};
 
     mkv_effect_send(server->effects, link->number, &answer);
 }

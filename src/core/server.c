@@ -291,7 +291,7 @@ void mkv_server_ack(struct mkv_server *server, struct mkv_now now, struct mkv_se
         .kind = MKV_FRAME_ACK,
         .ack = {.counter = session->seen.low,
                 .level = 1,
-                .tock = mkv_tock_now(&server->tock, now.wall_ms)},
+                .tock = mkv_tock_tell(&server->tock, now.wall_ms)},
     };
 
     if (session->link != 0 && session->seen.low > 0) {
