@@ -408,7 +408,7 @@ void mkv_client_write_answered(struct mkv_client *client, const struct mkv_clien
     uint64_t counter = event->cookie & ~MKV_COOKIE_KIND;
     struct mkv_pending_update *update = mkv_pending_from(&client->pending, counter);
 
-    if (update == NULL || update->counter != counter) {
+    if (update == NULL || update->counter != counter || !update->in_flight) {
         return; /* acknowledged before the broker said so */
     }
     update->in_flight = false;

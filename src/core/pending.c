@@ -168,17 +168,6 @@ struct mkv_pending_update *mkv_pending_from(const struct mkv_pending *pending, u
     return update;
 }
 
-bool mkv_pending_holds(const struct mkv_pending *pending, struct mkv_bytes key)
-{
-    for (const struct mkv_pending_update *update = pending->head; update != NULL;
-         update = update->next) {
-        if (mkv_bytes_equal(update->key, key)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static bool lists_stream(const struct mkv_ticks *ticks, const struct mkv_tick *tick)
 {
     for (uint32_t i = 0; i < ticks->n; i++) {

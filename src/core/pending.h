@@ -70,9 +70,6 @@ struct mkv_pending_update *mkv_pending_take(struct mkv_pending *pending, uint64_
 /* The first update with this counter or a greater one; NULL if there is none. */
 struct mkv_pending_update *mkv_pending_from(const struct mkv_pending *pending, uint64_t counter);
 
-/* Whether an update of this path is waiting. */
-bool mkv_pending_holds(const struct mkv_pending *pending, struct mkv_bytes key);
-
 /*
  * Renames all updates to the stream (@name, @seq), counters from 1: same tock and value, the old
  * dot behind the new one in the tick list (docs/protocol.md, 7.1).  NO_MEMORY, TOO_LARGE: unchanged.
