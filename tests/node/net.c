@@ -1,37 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "lib/check.h"
 #include "lib/mem_fault.h"
+#include "mail.h"
 
 #define RECONNECT_MS 300
-
-enum net_kind {
-    LINK_OPENED,
-    LINK_REFUSED,
-    FRAME_TO_CLIENT,
-    CLOSED_TO_CLIENT,
-    FRAME_TO_SERVER,
-    CLOSED_TO_SERVER,
-    MQTT_TRY,
-    MQTT_ANSWER,
-    MQTT_TO_CLIENT,
-    MQTT_TO_SERVER,
-};
-
-struct net_message {
-    struct net_message *next;
-    int64_t at_ms;
-    enum net_kind kind;
-    unsigned client;
-    uint64_t channel; /* link, or connection to the broker */
-    uint64_t cookie;
-    struct mkv_buf topic;
-    struct mkv_buf payload;
-};
 
 /* Between these two, memory may run out: clients have to live with it, the test need not. */
 void net_enter_client(struct net *net)
@@ -52,85 +28,48 @@ static int64_t now_of(const struct net *net)
     return net->world.now.ms;
 }
 
-static struct net_message *message_new(enum net_kind kind,
-                                       int64_t at_ms,
-                                       struct mkv_bytes topic,
-                                       struct mkv_bytes payload)
-{
-    struct net_message *message = calloc(1, sizeof(*message));
-
-    assert_non_null(message);
-    message->kind = kind;
-    message->at_ms = at_ms;
-    mkv_buf_init(&message->topic, MKV_TOPIC_MAX);
-    mkv_buf_init(&message->payload, MKV_FRAME_MAX + 4);
-    assert_int_equal(mkv_buf_append(&message->topic, topic), 0);
-    assert_int_equal(mkv_buf_append(&message->payload, payload), 0);
-    return message;
-}
-
-static void message_free(struct net_message *message)
-{
-    mkv_buf_deinit(&message->topic);
-    mkv_buf_deinit(&message->payload);
-    free(message);
-}
-
-/* Behind all that arrive at the same time. */
-static void post(struct net *net, struct net_message *message)
-{
-    struct net_message **link = &net->messages;
-
-    while (*link != NULL && (*link)->at_ms <= message->at_ms) {
-        link = &(*link)->next;
-    }
-    message->next = *link;
-    *link = message;
-}
-
 static int64_t some_delay_ms(struct net *net)
 {
     return (int64_t)prng_below(&net->prng, (uint64_t)net->delay_max_ms + 1);
 }
 
-static void post_link(struct net *net, enum net_kind kind, unsigned i, struct mkv_bytes payload)
+static void post_link(struct net *net, enum mail_kind kind, unsigned i, struct mkv_bytes payload)
 {
     struct net_client *client = &net->clients[i];
-    bool to_server = kind == FRAME_TO_SERVER || kind == CLOSED_TO_SERVER;
+    bool to_server = kind == MAIL_FRAME_TO_SERVER || kind == MAIL_CLOSED_TO_SERVER;
     int64_t *last_ms = to_server ? &client->to_server_ms : &client->to_client_ms;
     int64_t at_ms = now_of(net) + some_delay_ms(net);
-    struct net_message *message;
+    struct mail *message;
 
     if (at_ms < *last_ms) {
         at_ms = *last_ms;
     }
     *last_ms = at_ms;
-    message = message_new(kind, at_ms, mkv_bytes(NULL, 0), payload);
+    message = mail_new(kind, at_ms, mkv_bytes(NULL, 0), payload);
     message->client = i;
     message->channel = client->link;
-    post(net, message);
+    mail_post(&net->messages, message);
 }
 
-static void post_mqtt(struct net *net, enum net_kind kind, unsigned i, uint64_t cookie)
+static void post_mqtt(struct net *net, enum mail_kind kind, unsigned i, uint64_t cookie)
 {
-    struct net_message *message =
-        message_new(kind, now_of(net) + some_delay_ms(net), mkv_bytes(NULL, 0), mkv_bytes(NULL, 0));
+    struct mail *message =
+        mail_new(kind, now_of(net) + some_delay_ms(net), mkv_bytes(NULL, 0), mkv_bytes(NULL, 0));
 
     message->client = i;
     message->channel = net->clients[i].mqtt;
     message->cookie = cookie;
-    post(net, message);
+    mail_post(&net->messages, message);
 }
 
 static void post_try(struct net *net, unsigned i)
 {
-    struct net_message *message =
-        message_new(MQTT_TRY, now_of(net) + RECONNECT_MS + some_delay_ms(net), mkv_bytes(NULL, 0),
-                    mkv_bytes(NULL, 0));
+    struct mail *message = mail_new(MAIL_MQTT_TRY, now_of(net) + RECONNECT_MS + some_delay_ms(net),
+                                    mkv_bytes(NULL, 0), mkv_bytes(NULL, 0));
 
     message->client = i;
     message->channel = net->clients[i].mqtt;
-    post(net, message);
+    mail_post(&net->messages, message);
 }
 
 /* The broker. */
@@ -157,7 +96,7 @@ static bool is_subscribed(const struct net_client *client, struct mkv_bytes topi
 }
 
 static void deliver_to(struct net *net,
-                       enum net_kind kind,
+                       enum mail_kind kind,
                        unsigned i,
                        struct mkv_bytes topic,
                        struct mkv_bytes payload)
@@ -168,12 +107,11 @@ static void deliver_to(struct net *net,
         copies++;
     }
     for (; copies > 0; copies--) {
-        struct net_message *message =
-            message_new(kind, now_of(net) + some_delay_ms(net), topic, payload);
+        struct mail *message = mail_new(kind, now_of(net) + some_delay_ms(net), topic, payload);
 
         message->client = i;
         message->channel = net->clients[i].mqtt;
-        post(net, message);
+        mail_post(&net->messages, message);
     }
 }
 
@@ -186,10 +124,10 @@ static void broadcast(struct net *net, struct mkv_bytes topic, struct mkv_bytes 
         struct net_client *client = &net->clients[i];
 
         if (client->exists && client->mqtt_up && is_subscribed(client, topic)) {
-            deliver_to(net, MQTT_TO_CLIENT, i, topic, payload);
+            deliver_to(net, MAIL_MQTT_TO_CLIENT, i, topic, payload);
         }
     }
-    deliver_to(net, MQTT_TO_SERVER, 0, topic, payload);
+    deliver_to(net, MAIL_MQTT_TO_SERVER, 0, topic, payload);
 }
 
 static void forget_filters(struct net_client *client)
@@ -225,7 +163,7 @@ static void unsubscribe(struct net_client *client, struct mkv_bytes filter)
 static void drop_link(struct net *net, unsigned i)
 {
     if (net->clients[i].link != 0) {
-        post_link(net, CLOSED_TO_SERVER, i, mkv_bytes(NULL, 0));
+        post_link(net, MAIL_CLOSED_TO_SERVER, i, mkv_bytes(NULL, 0));
         net->clients[i].link = 0;
     }
 }
@@ -239,7 +177,8 @@ static void dial(struct net *net, unsigned i, struct mkv_bytes address)
     client->link = ++net->links;
     client->n_connects++;
     client->to_client_ms = client->to_server_ms = now_of(net);
-    post_link(net, exists && net->server_up ? LINK_OPENED : LINK_REFUSED, i, mkv_bytes(NULL, 0));
+    post_link(net, exists && net->server_up ? MAIL_LINK_OPENED : MAIL_LINK_REFUSED, i,
+              mkv_bytes(NULL, 0));
 }
 
 static void drop_mqtt(struct net *net, unsigned i)
@@ -266,7 +205,7 @@ static void carry_mqtt(struct net *net, unsigned i, const struct mkv_client_outp
         client->n_published++;
         broadcast(net, output->text, output->payload);
     }
-    post_mqtt(net, MQTT_ANSWER, i, output->cookie);
+    post_mqtt(net, MAIL_MQTT_ANSWER, i, output->cookie);
 }
 
 static void carry(struct net *net, unsigned i, const struct mkv_client_output *output)
@@ -279,7 +218,7 @@ static void carry(struct net *net, unsigned i, const struct mkv_client_output *o
         break;
     case MKV_CLIENT_LINK_SEND:
         if (client->link != 0) {
-            post_link(net, FRAME_TO_SERVER, i, output->payload);
+            post_link(net, MAIL_FRAME_TO_SERVER, i, output->payload);
         }
         break;
     case MKV_CLIENT_LINK_CLOSE:
@@ -290,7 +229,7 @@ static void carry(struct net *net, unsigned i, const struct mkv_client_output *o
         client->mqtt = ++net->last_number;
         client->mqtt_finding =
             mkv_bytes_starts_with(output->broker.client_id, mkv_bytes_of("moat-kv-find-"));
-        post_mqtt(net, MQTT_TRY, i, 0);
+        post_mqtt(net, MAIL_MQTT_TRY, i, 0);
         break;
     case MKV_CLIENT_MQTT_REDIRECT:
         break;
@@ -346,12 +285,12 @@ static void listen_to_server(struct net *net)
         switch (output.kind) {
         case MKV_OUTPUT_SEND:
             if (i < NET_CLIENTS_MAX) {
-                post_link(net, FRAME_TO_CLIENT, i, output.payload);
+                post_link(net, MAIL_FRAME_TO_CLIENT, i, output.payload);
             }
             break;
         case MKV_OUTPUT_CLOSE:
             if (i < NET_CLIENTS_MAX) {
-                post_link(net, CLOSED_TO_CLIENT, i, mkv_bytes(NULL, 0));
+                post_link(net, MAIL_CLOSED_TO_CLIENT, i, mkv_bytes(NULL, 0));
             }
             break;
         case MKV_OUTPUT_PUBLISH:
@@ -377,7 +316,7 @@ void net_listen(struct net *net)
 
 /* What arrives. */
 
-static void arrive_frames(struct net *net, const struct net_message *message)
+static void arrive_frames(struct net *net, const struct mail *message)
 {
     struct net_client *client = &net->clients[message->client];
     struct mkv_bytes rest = mkv_buf_bytes(&message->payload);
@@ -388,7 +327,7 @@ static void arrive_frames(struct net *net, const struct net_message *message)
 
         assert_int_equal(mkv_frame_cut(rest, &map, &used), 0);
         assert_true(used > 0);
-        if (message->kind == FRAME_TO_SERVER) {
+        if (message->kind == MAIL_FRAME_TO_SERVER) {
             mkv_server_node_frame(net->world.node, net->world.now, message->channel, map);
         } else {
             net_enter_client(net);
@@ -399,19 +338,19 @@ static void arrive_frames(struct net *net, const struct net_message *message)
     }
 }
 
-static void arrive_at_server(struct net *net, const struct net_message *message)
+static void arrive_at_server(struct net *net, const struct mail *message)
 {
     if (!net->server_up) {
         return;
     }
     switch (message->kind) {
-    case FRAME_TO_SERVER:
+    case MAIL_FRAME_TO_SERVER:
         arrive_frames(net, message);
         break;
-    case CLOSED_TO_SERVER:
+    case MAIL_CLOSED_TO_SERVER:
         mkv_server_node_link_closed(net->world.node, net->world.now, message->channel);
         break;
-    case MQTT_TO_SERVER:
+    case MAIL_MQTT_TO_SERVER:
         if (net->server_hears) {
             mkv_server_node_message(net->world.node, net->world.now, mkv_buf_bytes(&message->topic),
                                     mkv_buf_bytes(&message->payload), false);
@@ -422,23 +361,23 @@ static void arrive_at_server(struct net *net, const struct net_message *message)
     }
 }
 
-static void arrive_by_link(struct net *net, const struct net_message *message)
+static void arrive_by_link(struct net *net, const struct mail *message)
 {
     struct net_client *client = &net->clients[message->client];
 
     if (client->link != message->channel) {
         return;
     }
-    if (message->kind == LINK_OPENED) {
+    if (message->kind == MAIL_LINK_OPENED) {
         mkv_server_node_link_opened(net->world.node, net->world.now, message->channel,
                                     MKV_PEER_SAME_USER);
         net_enter_client(net);
         mkv_client_node_link_opened(&client->node, now_of(net));
         net_leave_client(net);
-    } else if (message->kind == FRAME_TO_CLIENT) {
+    } else if (message->kind == MAIL_FRAME_TO_CLIENT) {
         arrive_frames(net, message);
     } else {
-        int error = message->kind == LINK_REFUSED ? MKV_E_NO_CONNECTION : MKV_E_CLOSED;
+        int error = message->kind == MAIL_LINK_REFUSED ? MKV_E_NO_CONNECTION : MKV_E_CLOSED;
 
         client->link = 0;
         net_enter_client(net);
@@ -467,16 +406,16 @@ static void try_mqtt(struct net *net, unsigned i)
     }
 }
 
-static void arrive_by_mqtt(struct net *net, const struct net_message *message)
+static void arrive_by_mqtt(struct net *net, const struct mail *message)
 {
     struct net_client *client = &net->clients[message->client];
 
     if (client->mqtt != message->channel) {
         return;
     }
-    if (message->kind == MQTT_TRY) {
+    if (message->kind == MAIL_MQTT_TRY) {
         try_mqtt(net, message->client);
-    } else if (message->kind == MQTT_ANSWER) {
+    } else if (message->kind == MAIL_MQTT_ANSWER) {
         net_enter_client(net);
         mkv_client_node_mqtt_answered(&client->node, now_of(net), message->cookie, 0,
                                       mkv_bytes(NULL, 0));
@@ -489,31 +428,31 @@ static void arrive_by_mqtt(struct net *net, const struct net_message *message)
     }
 }
 
-static void arrive(struct net *net, const struct net_message *message)
+static void arrive(struct net *net, const struct mail *message)
 {
     bool exists = net->clients[message->client].exists;
 
     switch (message->kind) {
-    case FRAME_TO_SERVER:
-    case CLOSED_TO_SERVER:
-    case MQTT_TO_SERVER:
+    case MAIL_FRAME_TO_SERVER:
+    case MAIL_CLOSED_TO_SERVER:
+    case MAIL_MQTT_TO_SERVER:
         arrive_at_server(net, message);
         break;
-    case LINK_OPENED:
+    case MAIL_LINK_OPENED:
         if (exists && net->server_up) {
             arrive_by_link(net, message);
         }
         break;
-    case LINK_REFUSED:
-    case FRAME_TO_CLIENT:
-    case CLOSED_TO_CLIENT:
+    case MAIL_LINK_REFUSED:
+    case MAIL_FRAME_TO_CLIENT:
+    case MAIL_CLOSED_TO_CLIENT:
         if (exists) {
             arrive_by_link(net, message);
         }
         break;
-    case MQTT_TRY:
-    case MQTT_ANSWER:
-    case MQTT_TO_CLIENT:
+    case MAIL_MQTT_TRY:
+    case MAIL_MQTT_ANSWER:
+    case MAIL_MQTT_TO_CLIENT:
         if (exists) {
             arrive_by_mqtt(net, message);
         }
@@ -544,7 +483,7 @@ static int64_t next_event_ms(const struct net *net)
 
 static void wake(struct net *net)
 {
-    struct net_message *message = net->messages;
+    struct mail *message = net->messages;
 
     for (unsigned i = 0; i < NET_CLIENTS_MAX; i++) {
         if (net->clients[i].exists &&
@@ -560,7 +499,7 @@ static void wake(struct net *net)
     if (message != NULL && message->at_ms <= now_of(net)) {
         net->messages = message->next;
         arrive(net, message);
-        message_free(message);
+        mail_free(message);
     }
     net_listen(net);
 }
@@ -726,9 +665,9 @@ void net_deinit(struct net *net)
         }
     }
     while (net->messages != NULL) {
-        struct net_message *next = net->messages->next;
+        struct mail *next = net->messages->next;
 
-        message_free(net->messages);
+        mail_free(net->messages);
         net->messages = next;
     }
     if (!net->server_up) {

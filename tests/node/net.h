@@ -15,7 +15,7 @@
 #define NET_CLIENTS_MAX 4U
 #define NET_FILTERS_MAX 16U
 
-struct net_message;
+struct mail;
 
 struct net_client {
     struct mkv_client_node node;
@@ -39,7 +39,7 @@ struct net {
     struct world world;
     struct prng prng;
     struct net_client clients[NET_CLIENTS_MAX];
-    struct net_message *messages; /* in the order of arrival */
+    struct mail *messages; /* in the order of arrival */
     uint64_t last_number;
     uint64_t links; /* last number given */
     net_told_fn *told;
