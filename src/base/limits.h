@@ -16,9 +16,11 @@
 #define MKV_TICKS_MAX       5U       /* ticks of an update; the oldest are cut off */
 #define MKV_NAME_MAX        64U      /* bytes of a server name */
 #define MKV_HEADER_KEYS_MAX 32U      /* keys of a header map; more: refused */
-#define MKV_UPDATE_MAX      (MKV_VALUE_MAX + 1024U)  /* bytes of an update message */
-#define MKV_FRAME_MAX       (MKV_VALUE_MAX + 65536U) /* bytes of a link frame; longer: link closed */
-#define MKV_INTEGER_MAX     INT64_MAX                /* largest tock, seq, counter: below 2^63 */
+#define MKV_UPDATE_MAX      (MKV_VALUE_MAX + 1024U) /* bytes of an update message */
+#define MKV_INTEGER_MAX     INT64_MAX               /* largest tock, seq, counter: below 2^63 */
+
+/* Bytes of a link frame: a conflict has two values.  Longer: the link is closed. */
+#define MKV_FRAME_MAX (2U * MKV_VALUE_MAX + 65536U)
 
 #define MKV_PAGE_ROWS_MAX 256U   /* rows in one data frame */
 #define MKV_PAGE_BYTES    65536U /* a page is closed once it holds this much */

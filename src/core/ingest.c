@@ -226,7 +226,7 @@ int mkv_server_update(struct mkv_server *server,
         return 0;
     }
 
-    switch (mkv_tock_judge(&server->tock, now.wall_ms, update->tock)) {
+    switch (mkv_tock_judge(&server->tock, now, update->tock)) {
     case MKV_TOCK_FUTURE:
         refuse(server, now, session, dot->counter, MKV_E_FUTURE);
         return 0;

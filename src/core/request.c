@@ -91,60 +91,69 @@ static bool below(const struct mkv_request *request, struct mkv_bytes key)
     return mkv_bytes_starts_with(key, mkv_buf_bytes(&request->path));
 }
 
-/*
- * The next entry in the order of keys that lies within the depth asked for.  What is too deep is
- * jumped over as a whole.
- */
 static bool next_in_tree(const struct mkv_request *request,
                          const struct mkv_tree *tree,
                          struct mkv_tree_entry *ret_entry)
 {
-    struct mkv_tree_entry entry;
-    bool found = request->started ? mkv_tree_next(tree, mkv_buf_bytes(&request->cursor), &entry)
-                                  : mkv_tree_at(tree, mkv_buf_bytes(&request->path), &entry);
+    struct mkv_bytes cursor = mkv_buf_bytes(&request->cursor);
+    bool found;
 
-    while (found && below(request, entry.key) && mkv_path_depth(entry.key) > request->depth_max) {
-        found = mkv_tree_behind(tree, mkv_path_head(entry.key, request->depth_max), &entry);
+    if (!request->started) {
+        found = mkv_tree_at(tree, mkv_buf_bytes(&request->path), ret_entry);
+    } else if (request->behind) {
+        found = mkv_tree_behind(tree, cursor, ret_entry);
+    } else {
+        found = mkv_tree_next(tree, cursor, ret_entry);
     }
-    if (!found || !below(request, entry.key)) {
-        return false;
-    }
-    *ret_entry = entry;
-    return true;
+    return found && below(request, ret_entry->key);
 }
 
-/* The next position to look at, and the key there; 0 at the end. */
-static int next_position(struct mkv_request *request,
-                         struct mkv_store *store,
-                         uint64_t *ret_position)
-{
-    struct mkv_tree_entry entry;
-
-    if (request->kind == MKV_REQUEST_CHANGES) {
-        int error = mkv_store_scan(store, request->position, ret_position);
-
-        request->position = *ret_position;
-        return error;
-    }
-    if (!next_in_tree(request, mkv_store_tree(store), &entry)) {
-        *ret_position = 0;
-        return 0;
-    }
-    *ret_position = entry.position;
-    return remember(request, entry.key);
-}
-
-static bool wanted(const struct mkv_request *request,
-                   struct mkv_bytes key,
-                   const struct mkv_update *entry)
+static bool wanted(const struct mkv_request *request, struct mkv_bytes key, bool present)
 {
     uint32_t depth = mkv_path_depth(key);
 
     if (!below(request, key) || depth < request->depth_min || depth > request->depth_max) {
         return false;
     }
-    return entry->present || request->kind == MKV_REQUEST_CHANGES ||
+    return present || request->kind == MKV_REQUEST_CHANGES ||
            (request->flags & MKV_READ_TOMBSTONES) != 0;
+}
+
+/* What is too deep is jumped over as a whole. */
+static int step_in_tree(struct mkv_request *request,
+                        const struct mkv_tree *tree,
+                        uint64_t *ret_position,
+                        bool *ret_end)
+{
+    struct mkv_tree_entry entry;
+
+    if (!next_in_tree(request, tree, &entry)) {
+        *ret_end = true;
+        return 0;
+    }
+    *ret_position = wanted(request, entry.key, entry.head.present) ? entry.position : 0;
+    request->behind = mkv_path_depth(entry.key) > request->depth_max;
+    return remember(request,
+                    request->behind ? mkv_path_head(entry.key, request->depth_max) : entry.key);
+}
+
+/* One step: *ret_position is that of a row that may be wanted, 0 if there is none here. */
+static int step(struct mkv_request *request,
+                struct mkv_store *store,
+                uint64_t *ret_position,
+                bool *ret_end)
+{
+    if (request->kind == MKV_REQUEST_TREE) {
+        return step_in_tree(request, mkv_store_tree(store), ret_position, ret_end);
+    }
+
+    int error = mkv_store_scan(store, request->position, ret_position);
+
+    if (error == 0) {
+        request->position = *ret_position;
+        *ret_end = *ret_position == 0;
+    }
+    return error;
 }
 
 static void send_page(struct mkv_request *request,
@@ -201,6 +210,7 @@ static int add_row(struct mkv_request *request,
                    uint64_t link,
                    uint64_t position)
 {
+    bool keys_only = (request->flags & MKV_READ_KEYS_ONLY) != 0;
     struct mkv_bytes key;
     struct mkv_update entry;
     int error = mkv_store_row(store, position, &key, &entry);
@@ -211,12 +221,13 @@ static int add_row(struct mkv_request *request,
                        (unsigned long long)position);
         return 0;
     }
-    if (error != 0 || !wanted(request, key, &entry)) {
+    if (error != 0) {
         return error;
     }
-
-    bool keys_only = (request->flags & MKV_READ_KEYS_ONLY) != 0;
-
+    request->looked_at += entry.value.len;
+    if (!wanted(request, key, entry.present)) {
+        return 0;
+    }
     error = mkv_row_writer_add(&request->rows, key, &entry, keys_only);
     if (error == MKV_E_TOO_LARGE) { /* the page is full */
         error = flush_rows(request, effects, link);
@@ -235,19 +246,20 @@ static int turn_rows(struct mkv_request *request,
 {
     uint32_t credit = request->credit;
 
-    *ret_end = false;
-    for (uint32_t i = 0; i < MKV_REQUEST_ROWS_LOOKED_AT && request->credit == credit; i++) {
+    request->looked_at = 0;
+    for (uint32_t i = 0;
+         i < MKV_REQUEST_ROWS_LOOKED_AT && request->looked_at < MKV_REQUEST_BYTES_LOOKED_AT &&
+         request->credit == credit;
+         i++) {
         uint64_t position;
-        int error = next_position(request, store, &position);
+        int error = step(request, store, &position, ret_end);
 
-        if (error != 0) {
-            return error;
-        }
-        if (position == 0) {
-            *ret_end = true;
+        if (error == 0 && *ret_end) {
             return flush_rows(request, effects, link);
         }
-        error = add_row(request, store, effects, link, position);
+        if (error == 0 && position > 0) {
+            error = add_row(request, store, effects, link, position);
+        }
         if (error != 0) {
             return error;
         }
@@ -300,7 +312,6 @@ static int write_children(struct mkv_request *request,
 
     mkv_cbor_writer_init(&w, rows);
     mkv_buf_init(&scratch, MKV_PATH_KEY_MAX);
-    *ret_end = false;
     for (uint32_t i = 0; i < MKV_REQUEST_ROWS_LOOKED_AT && n < MKV_PAGE_ROWS_MAX &&
                          rows->len < MKV_PAGE_BYTES && w.error == 0;
          i++) {

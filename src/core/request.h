@@ -18,7 +18,9 @@
 #include "wire/frame.h"
 #include "wire/row.h"
 
-#define MKV_REQUEST_ROWS_LOOKED_AT 4096U /* per turn, so that nobody waits long for anybody */
+/* Per turn, so that nobody waits long for anybody. */
+#define MKV_REQUEST_ROWS_LOOKED_AT  4096U
+#define MKV_REQUEST_BYTES_LOOKED_AT (4U << 20) /* of values, sent or not: each is checked */
 
 enum mkv_request_kind {
     MKV_REQUEST_TREE,     /* read: in the order of keys */
@@ -32,12 +34,14 @@ struct mkv_request {
     struct mkv_buf path;   /* owned: the key asked for */
     struct mkv_buf cursor; /* owned: TREE, CHILDREN: the last key dealt with */
     bool started;          /* the cursor holds something */
+    bool behind;           /* TREE: what lies below the cursor has been dealt with, too */
     uint64_t position;     /* CHANGES: the last position dealt with */
     uint32_t depth_min;    /* elements of a key, counted from the root */
     uint32_t depth_max;
     uint32_t flags;         /* MKV_READ_... */
     uint32_t credit;        /* pages that may still be sent */
     uint64_t n_rows;        /* sent */
+    size_t looked_at;       /* bytes of values, in this turn */
     struct mkv_place place; /* where the log stood when it began */
     struct mkv_row_writer rows;
 };

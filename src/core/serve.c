@@ -219,7 +219,7 @@ static void pong(struct mkv_server *server,
                  uint64_t id)
 {
     struct mkv_frame answer = {
-        .kind = MKV_FRAME_PONG, .id = id, .tock = mkv_tock_now(&server->tock, now.wall_ms)};
+        .kind = MKV_FRAME_PONG, .id = id, .tock = mkv_tock_tell(&server->tock, now.wall_ms)};
 
     mkv_effect_send(server->effects, link->number, &answer);
 }
@@ -317,22 +317,31 @@ void mkv_server_congested(struct mkv_server *server, uint64_t number, bool conge
     }
 }
 
+/* The next link whose turn it is, in a circle; there is one. */
+static struct mkv_server_link *next_link(struct mkv_server *server)
+{
+    struct mkv_server_link *link = mkv_map_each(&server->links, &server->turn_cursor);
+
+    if (link == NULL) {
+        server->turn_cursor = 0;
+        link = mkv_map_each(&server->links, &server->turn_cursor);
+    }
+    return link;
+}
+
 int mkv_serve_turn(struct mkv_server *server)
 {
-    size_t cursor = 0;
-    struct mkv_server_link *link;
     bool more = false;
 
-    while ((link = mkv_map_each(&server->links, &cursor)) != NULL) {
-        int error = 0;
-
-        if (!mkv_effect_room(server->effects)) {
+    for (size_t i = 0; i < server->links.n; i++) {
+        if (!mkv_effect_room(server->effects)) { /* goes on here next time: all get their turn */
             more = true;
             break;
         }
-        if (!link->congested) {
-            error = turn_link(server, link, &more);
-        }
+
+        struct mkv_server_link *link = next_link(server);
+        int error = link->congested ? 0 : turn_link(server, link, &more);
+
         if (error != 0) {
             return error;
         }

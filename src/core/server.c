@@ -291,7 +291,7 @@ void mkv_server_ack(struct mkv_server *server, struct mkv_now now, struct mkv_se
         .kind = MKV_FRAME_ACK,
         .ack = {.counter = session->seen.low,
                 .level = 1,
-                .tock = mkv_tock_now(&server->tock, now.wall_ms)},
+                .tock = mkv_tock_tell(&server->tock, now.wall_ms)},
     };
 
     if (session->link != 0 && session->seen.low > 0) {
@@ -330,9 +330,14 @@ int mkv_server_rollback(struct mkv_server *server, struct mkv_now now, int failu
 {
     size_t cursor = 0;
     struct mkv_server_link *link;
+
+    while (server->dirty != NULL) {
+        server->dirty->dirty = false;
+        server->dirty = server->dirty->next_dirty;
+    }
+
     int error = mkv_rows_reload(server, now);
 
-    server->dirty = NULL;
     /* Nobody knows which of the dropped frames a link was waiting for: all start over. */
     while ((link = mkv_map_each(&server->links, &cursor)) != NULL) {
         mkv_serve_end_all(server, link);

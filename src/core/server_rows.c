@@ -242,7 +242,6 @@ static int reload_session(struct mkv_server *server,
 {
     int error = load_seen(server, session->seq, &session->seen);
 
-    session->dirty = false;
     session->stored = error == 0;
     if (error == MKV_E_NOT_FOUND) {
         session->seen = (struct mkv_seen){0};

@@ -56,6 +56,7 @@ struct mkv_server {
     uint8_t secret[32];
     int64_t wake_ms;       /* when mkv_server_time() has something to do, at the latest */
     bool requests_pending; /* some request has credit */
+    size_t turn_cursor;    /* of the link whose requests get the next turn */
     bool broker_connected;
     int failure;      /* the error that keeps the store from being written; 0: none */
     int64_t probe_ms; /* when to try it again */

@@ -16,6 +16,12 @@ uint64_t mkv_tock_now(const struct mkv_tock *tock, uint64_t wall_ms)
     return wall > tock->high ? wall : tock->high;
 }
 
+uint64_t mkv_tock_tell(struct mkv_tock *tock, uint64_t wall_ms)
+{
+    tock->high = mkv_tock_now(tock, wall_ms);
+    return tock->high;
+}
+
 uint64_t mkv_tock_next(struct mkv_tock *tock, uint64_t wall_ms)
 {
     tock->high = mkv_tock_now(tock, wall_ms) + 1;
@@ -30,21 +36,51 @@ void mkv_tock_see(struct mkv_tock *tock, uint64_t seen)
     }
 }
 
-/*
- * Against the trusted clock if there is one, never against the highest tock seen: a bound relative
- * to that one would let a liar push it up step by step.
- */
-enum mkv_tock_verdict mkv_tock_judge(const struct mkv_tock *tock, uint64_t wall_ms, uint64_t seen)
+static bool exceeds(uint64_t seen, uint64_t base, uint64_t by)
 {
-    uint64_t base = wall_ms > 0 ? wall_tock(wall_ms) : tock->high;
+    return seen > base && seen - base > by;
+}
 
-    if (seen > base && seen - base > MKV_TOCK_AHEAD_MAX) {
+/*
+ * Against the trusted clock if there is one, not against the highest tock seen: a bound relative
+ * to that one lets a liar push it up in leaps.  But a clock can have been wrong while it was
+ * trusted, and whoever goes on from what was stored or told then must not be locked out until the
+ * clock gets there; so small steps are always fine.
+ */
+static bool is_future(const struct mkv_tock *tock, uint64_t wall_ms, uint64_t seen)
+{
+    if (seen > MKV_TOCK_MAX) {
+        return true;
+    }
+    if (wall_ms == 0) {
+        return exceeds(seen, tock->high, MKV_TOCK_AHEAD_MAX);
+    }
+    return exceeds(seen, wall_tock(wall_ms), MKV_TOCK_AHEAD_MAX) &&
+           exceeds(seen, tock->high, MKV_TOCK_SLACK);
+}
+
+/*
+ * What was written before we had a clock is not stale on its account: the counter alone says how
+ * old it is, and that says nothing until the clock has raised it for as long.
+ */
+static bool is_stale(const struct mkv_tock *tock, struct mkv_now now, uint64_t seen)
+{
+    int64_t trusted_ms = now.ms - tock->trusted_ms;
+
+    return tock->trusted && trusted_ms >= (int64_t)(MKV_TOCK_HORIZON >> MKV_TOCK_MS_SHIFT) &&
+           !exceeds(seen + MKV_TOCK_HORIZON, wall_tock(now.wall_ms), 0);
+}
+
+enum mkv_tock_verdict mkv_tock_judge(struct mkv_tock *tock, struct mkv_now now, uint64_t seen)
+{
+    if (tock->trusted != (now.wall_ms > 0)) {
+        tock->trusted = now.wall_ms > 0;
+        tock->trusted_ms = now.ms;
+    }
+    if (is_future(tock, now.wall_ms, seen)) {
         return MKV_TOCK_FUTURE;
     }
-    if (wall_ms > 0 && base > MKV_TOCK_HORIZON && seen <= base - MKV_TOCK_HORIZON) {
-        return MKV_TOCK_STALE;
-    }
-    return MKV_TOCK_FINE;
+    return is_stale(tock, now, seen) ? MKV_TOCK_STALE : MKV_TOCK_FINE;
 }
 
 bool mkv_tock_mark_due(const struct mkv_tock *tock, uint64_t *ret_mark)

@@ -31,6 +31,11 @@ void mkv_effects_release(struct mkv_effects *effects)
     effects->released = effects->queue.len;
 }
 
+size_t mkv_effects_held(const struct mkv_effects *effects)
+{
+    return effects->queue.len - effects->released;
+}
+
 void mkv_effects_drop(struct mkv_effects *effects)
 {
     mkv_buf_truncate(&effects->queue, effects->released);

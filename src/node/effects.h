@@ -30,6 +30,7 @@ void mkv_effects_init(struct mkv_effects *effects, struct mkv_bytes root, enum m
 void mkv_effects_deinit(struct mkv_effects *effects);
 
 void mkv_effects_release(struct mkv_effects *effects);
+size_t mkv_effects_held(const struct mkv_effects *effects); /* bytes not released */
 void mkv_effects_drop(struct mkv_effects *effects); /* what is held back; clears the error */
 
 /* Takes the next released output; its bytes are valid until the queue is next changed. */

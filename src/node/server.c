@@ -74,7 +74,10 @@ static void fail(struct mkv_server_node *node, struct mkv_now now, int failure)
     mkv_store_abort(node->store);
     mkv_effects_drop(&node->effects);
     close_batch(node);
-    node->error = mkv_server_rollback(node->server, now, failure);
+
+    int error = mkv_server_rollback(node->server, now, failure);
+
+    node->error = node->error != 0 ? node->error : error;
     mkv_effects_release(&node->effects);
 }
 
@@ -131,7 +134,8 @@ static void after_input(struct mkv_server_node *node, struct mkv_now now, int er
         node->batch_until_ms = now.ms + node->config.window_ms;
     }
     if (now.ms >= node->batch_until_ms || node->batch_inputs >= MKV_BATCH_UPDATES_MAX ||
-        node->batch_bytes >= MKV_BATCH_BYTES_MAX) {
+        node->batch_bytes >= MKV_BATCH_BYTES_MAX ||
+        mkv_effects_held(&node->effects) >= MKV_BATCH_BYTES_MAX) {
         commit(node, now);
     }
 }
@@ -254,11 +258,18 @@ void mkv_server_node_broker(struct mkv_server_node *node, struct mkv_now now, bo
     after_input(node, now, 0, 0);
 }
 
-/* In a batch of its own: if it fails, nothing else is dropped with it. */
+/*
+ * In a batch of its own: if it fails, nothing else is dropped with it.  Before it room is made, if
+ * there is some to be made: a full store becomes writable by nothing else.
+ */
 static void probe(struct mkv_server_node *node, struct mkv_now now)
 {
-    int error = mkv_server_probe(node->server, now);
+    bool more;
+    int error = mkv_store_tidy(node->store, &more);
 
+    if (error == 0) {
+        error = mkv_server_probe(node->server, now);
+    }
     if (error == 0) {
         error = mkv_store_commit(node->store);
     }
@@ -275,7 +286,7 @@ void mkv_server_node_time(struct mkv_server_node *node, struct mkv_now now)
     if (now.ms >= node->batch_until_ms) {
         commit(node, now);
     }
-    if (mkv_server_probe_due(node->server, now)) {
+    if (node->error == 0 && mkv_server_probe_due(node->server, now)) {
         mkv_server_node_flush(node, now);
         probe(node, now);
     }

@@ -20,8 +20,9 @@
 #include "base/error.h"
 #include "core/server.h"
 
-#define MKV_BATCH_UPDATES_MAX 1000U      /* a batch of this many messages is committed at once */
-#define MKV_BATCH_BYTES_MAX   (8U << 20) /* ... or of this many bytes */
+#define MKV_BATCH_UPDATES_MAX 1000U /* a batch of this many messages is committed at once */
+#define MKV_BATCH_BYTES_MAX                                                                        \
+    (8U << 20) /* ... or of this many bytes, or when it has so many to say */
 
 struct mkv_server_node_config {
     struct mkv_server_config server;

@@ -11,6 +11,7 @@
 #include "lib/prng.h"
 
 #define COUNTERS 300U
+#define DAY_MS   INT64_C(86400000)
 
 static uint64_t model_low(const bool *model)
 {
@@ -221,26 +222,73 @@ static void test_tock_grows_with_and_without_clock(void **state)
     assert_false(mkv_tock_mark_due(&tock, &mark));
 }
 
+/* The verdict at @wall_ms, by a clock that has been trusted for a day if it is. */
+static enum mkv_tock_verdict judge(struct mkv_tock *tock, uint64_t wall_ms, uint64_t seen)
+{
+    struct mkv_now now = {.ms = 1000, .wall_ms = wall_ms};
+
+    (void)mkv_tock_judge(tock, now, seen);
+    now.ms += DAY_MS;
+    return mkv_tock_judge(tock, now, seen);
+}
+
 static void test_tock_from_outside_is_judged(void **state)
 {
-    const uint64_t day = 86400000;
-    const uint64_t wall = 10 * day;
-    struct mkv_tock tock = {.high = UINT64_C(1) << 60}; /* a liar came through once */
+    const uint64_t wall = 10 * (uint64_t)DAY_MS;
+    const uint64_t day = (uint64_t)DAY_MS;
+    struct mkv_tock tock = {0};
 
     (void)state;
-    assert_int_equal(mkv_tock_judge(&tock, wall, wall << 12), MKV_TOCK_FINE);
-    assert_int_equal(mkv_tock_judge(&tock, wall, (wall << 12) + MKV_TOCK_AHEAD_MAX), MKV_TOCK_FINE);
-    assert_int_equal(mkv_tock_judge(&tock, wall, (wall << 12) + MKV_TOCK_AHEAD_MAX + 1),
-                     MKV_TOCK_FUTURE); /* by the clock, whatever has been seen */
-    assert_int_equal(mkv_tock_judge(&tock, wall, (wall - day) << 12), MKV_TOCK_STALE);
-    assert_int_equal(mkv_tock_judge(&tock, wall, ((wall - day) << 12) + 1), MKV_TOCK_FINE);
-    assert_int_equal(mkv_tock_judge(&tock, wall, 0), MKV_TOCK_STALE);
+    assert_int_equal(judge(&tock, wall, wall << 12), MKV_TOCK_FINE);
+    assert_int_equal(judge(&tock, wall, (wall << 12) + MKV_TOCK_AHEAD_MAX), MKV_TOCK_FINE);
+    assert_int_equal(judge(&tock, wall, (wall << 12) + MKV_TOCK_AHEAD_MAX + 1), MKV_TOCK_FUTURE);
+    assert_int_equal(judge(&tock, wall, (wall - day) << 12), MKV_TOCK_STALE);
+    assert_int_equal(judge(&tock, wall, ((wall - day) << 12) + 1), MKV_TOCK_FINE);
+    assert_int_equal(judge(&tock, wall, 0), MKV_TOCK_STALE);
+    assert_int_equal(judge(&tock, day, 0), MKV_TOCK_STALE);
+    assert_int_equal(judge(&tock, day, 1), MKV_TOCK_FINE);
+
+    tock.high = UINT64_C(1) << 60; /* a liar came through once: leaps are for the clock to judge */
+    assert_int_equal(judge(&tock, wall, tock.high + MKV_TOCK_SLACK), MKV_TOCK_FINE);
+    assert_int_equal(judge(&tock, wall, tock.high + MKV_TOCK_SLACK + 1), MKV_TOCK_FUTURE);
+    tock.high = MKV_TOCK_MAX;
+    assert_int_equal(judge(&tock, wall, MKV_TOCK_MAX), MKV_TOCK_FINE);
+    assert_int_equal(judge(&tock, wall, MKV_TOCK_MAX + 1), MKV_TOCK_FUTURE);
+    assert_int_equal(judge(&tock, 0, MKV_TOCK_MAX + 1), MKV_TOCK_FUTURE);
 
     tock.high = 1000; /* without a clock: against the counter, and the past is open */
-    assert_int_equal(mkv_tock_judge(&tock, 0, 1), MKV_TOCK_FINE);
-    assert_int_equal(mkv_tock_judge(&tock, 0, 1000 + MKV_TOCK_AHEAD_MAX), MKV_TOCK_FINE);
-    assert_int_equal(mkv_tock_judge(&tock, 0, 1001 + MKV_TOCK_AHEAD_MAX), MKV_TOCK_FUTURE);
-    assert_int_equal(mkv_tock_judge(&tock, 0, INT64_MAX), MKV_TOCK_FUTURE);
+    assert_int_equal(judge(&tock, 0, 1), MKV_TOCK_FINE);
+    assert_int_equal(judge(&tock, 0, 1000 + MKV_TOCK_AHEAD_MAX), MKV_TOCK_FINE);
+    assert_int_equal(judge(&tock, 0, 1001 + MKV_TOCK_AHEAD_MAX), MKV_TOCK_FUTURE);
+    assert_int_equal(judge(&tock, 0, INT64_MAX), MKV_TOCK_FUTURE);
+}
+
+/* Of each time that the clock is trusted, the first day is needed to know what is old. */
+static void test_nothing_is_stale_before_the_clock_was_trusted_for_a_day(void **state)
+{
+    const uint64_t wall = 10 * (uint64_t)DAY_MS;
+    struct mkv_tock tock = {0};
+
+    (void)state;
+    assert_int_equal(mkv_tock_judge(&tock, (struct mkv_now){5, wall, 0}, 1), MKV_TOCK_FINE);
+    assert_int_equal(mkv_tock_judge(&tock, (struct mkv_now){DAY_MS + 4, wall, 0}, 1),
+                     MKV_TOCK_FINE);
+    assert_int_equal(mkv_tock_judge(&tock, (struct mkv_now){DAY_MS + 5, wall, 0}, 1),
+                     MKV_TOCK_STALE);
+    assert_int_equal(mkv_tock_judge(&tock, (struct mkv_now){DAY_MS + 6, 0, 0}, 1), MKV_TOCK_FINE);
+    assert_int_equal(mkv_tock_judge(&tock, (struct mkv_now){DAY_MS + 7, wall, 0}, 1),
+                     MKV_TOCK_FINE);
+}
+
+static void test_tock_told_counts_as_seen(void **state)
+{
+    struct mkv_tock tock = {.high = 7};
+
+    (void)state;
+    assert_int_equal(mkv_tock_tell(&tock, 0), 7);
+    assert_true(mkv_tock_tell(&tock, 1000) == UINT64_C(1000) << 12);
+    assert_true(mkv_tock_now(&tock, 0) == UINT64_C(1000) << 12);
+    assert_true(mkv_tock_tell(&tock, 999) == UINT64_C(1000) << 12);
 }
 
 int main(void)
@@ -255,6 +303,8 @@ int main(void)
         cmocka_unit_test(test_resuming_gives_new_time),
         cmocka_unit_test(test_tock_grows_with_and_without_clock),
         cmocka_unit_test(test_tock_from_outside_is_judged),
+        cmocka_unit_test(test_nothing_is_stale_before_the_clock_was_trusted_for_a_day),
+        cmocka_unit_test(test_tock_told_counts_as_seen),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -190,14 +190,25 @@ void world_update(struct world *world,
                   uint64_t seq,
                   uint64_t counter)
 {
+    world_update_value(world, path, value == NULL ? mkv_bytes(NULL, 0) : mkv_bytes_of(value), tock,
+                       seq, counter);
+}
+
+void world_update_value(struct world *world,
+                        const char *path,
+                        struct mkv_bytes value,
+                        uint64_t tock,
+                        uint64_t seq,
+                        uint64_t counter)
+{
     struct mkv_buf key;
     struct mkv_buf topic;
     struct mkv_buf payload;
     struct mkv_update update = {
         .has_tock = tock > 0,
         .tock = tock,
-        .present = value != NULL,
-        .value = value == NULL ? mkv_bytes(NULL, 0) : mkv_bytes_of(value),
+        .present = value.at != NULL,
+        .value = value,
         .ticks = {.n = 1, .at = {{mkv_bytes_of("srv"), seq, counter}}},
     };
 

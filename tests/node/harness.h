@@ -56,6 +56,13 @@ void world_update(struct world *world,
                   uint64_t tock,
                   uint64_t seq,
                   uint64_t counter);
+/* The same with any value; that of an update that deletes has its @at NULL. */
+void world_update_value(struct world *world,
+                        const char *path,
+                        struct mkv_bytes value,
+                        uint64_t tock,
+                        uint64_t seq,
+                        uint64_t counter);
 void world_message(struct world *world, const char *topic, struct mkv_bytes payload);
 
 /* The last frame of @kind heard over @link, or NULL; and how many there were. */

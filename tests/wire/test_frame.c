@@ -202,9 +202,11 @@ static int decode_of_size(size_t n)
     struct mkv_buf out;
 
     mkv_buf_init(&out, 2 * MKV_FRAME_MAX);
-    put(&out, "\xa4\x00\x18\x18\x01\x01\x08\x5a\x00\x0f\xff\x00", 12);
+    put(&out, "\xa5\x00\x18\x18\x01\x01\x08\x5a\x00\x0f\xff\x00", 12);
     put_repeated(&out, 1, 0x0fff00);
-    put(&out, "\x09\x5a", 2);
+    put(&out, "\x09\x5a\x00\x0f\xff\x00", 6);
+    put_repeated(&out, 1, 0x0fff00);
+    put(&out, "\x0a\x5a", 2);
     assert_int_equal(mkv_buf_append_be32(&out, (uint32_t)(n - out.len - 4)), 0);
     put_repeated(&out, 2, n - out.len);
 
@@ -349,13 +351,13 @@ static void a_stream_is_cut_byte_by_byte(void **state)
 
 static void a_stream_that_cannot_be_read_on_is_told_at_once(void **state)
 {
-    static uint8_t longest[4 + MKV_FRAME_MAX] = {0x00, 0x11, 0x00, 0x00};
+    static uint8_t longest[4 + MKV_FRAME_MAX] = {0x00, 0x21, 0x00, 0x00};
     struct mkv_bytes map;
     size_t used = 1;
 
     (void)state;
     assert_int_equal(mkv_frame_cut(mkv_bytes("\0\0\0\0", 4), &map, &used), MKV_E_MALFORMED);
-    assert_int_equal(mkv_frame_cut(mkv_bytes("\x00\x11\x00\x01", 4), &map, &used), MKV_E_TOO_LARGE);
+    assert_int_equal(mkv_frame_cut(mkv_bytes("\x00\x21\x00\x01", 4), &map, &used), MKV_E_TOO_LARGE);
     assert_int_equal(mkv_frame_cut(mkv_bytes("\xff\xff\xff\xff", 4), &map, &used), MKV_E_TOO_LARGE);
     assert_int_equal(used, 1);
     assert_int_equal(mkv_frame_cut(mkv_bytes(longest, sizeof(longest) - 1), &map, &used), 0);

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "daemon/inner.h"
+#include "io/clock.h"
+#include "io/entropy.h"
+
+#define SUBSCRIBE_MS 10000 /* a refused subscription is tried again after this */
+#define SAY_AGAIN_MS 60000
+#define N_FILTERS    3U
+
+void mkv_daemon_subscribe(void *context)
+{
+    static const char *const filters[N_FILTERS] = {"d/#", "svc/query", "svc/birth"};
+    struct daemon *daemon = context;
+    char filter[MKV_DAEMON_TEXT_MAX + 16];
+
+    daemon->n_granted = 0;
+    for (unsigned i = 0; i < N_FILTERS; i++) {
+        (void)snprintf(filter, sizeof(filter), "%s/%s", daemon->config->root, filters[i]);
+
+        int error = mkv_mqtt_subscribe(daemon->mqtt, mkv_bytes_of(filter), MKV_DAEMON_QOS, i + 1);
+
+        if (error != 0 && error != MKV_E_NO_CONNECTION) { /* else `connected` comes again */
+            mkv_timer_set(&daemon->resubscribe, SUBSCRIBE_MS);
+        }
+    }
+}
+
+static void on_mqtt_connected(void *context)
+{
+    mkv_daemon_subscribe(context);
+}
+
+static void on_mqtt_disconnected(void *context, int error, const struct mkv_why *why)
+{
+    struct daemon *daemon = context;
+
+    int64_t now_ms = mkv_clock_monotonic_ms();
+
+    (void)error;
+    if (strcmp(why->text, daemon->mqtt_why.text) != 0 || now_ms >= daemon->mqtt_say_ms) {
+        mkv_daemon_say(daemon, MKV_LOG_WARNING, "%s", why->text); /* not the same at each attempt */
+        daemon->mqtt_why = *why;
+        daemon->mqtt_say_ms = now_ms + SAY_AGAIN_MS;
+    }
+    daemon->n_granted = 0;
+    mkv_timer_clear(&daemon->resubscribe);
+    mkv_server_node_broker(daemon->node, mkv_daemon_now(daemon), false);
+    mkv_daemon_pump(daemon);
+}
+
+static void on_mqtt_message(void *context, const struct mkv_mqtt_message *message)
+{
+    struct daemon *daemon = context;
+
+    mkv_server_node_message(daemon->node, mkv_daemon_now(daemon), message->topic, message->payload,
+                            message->retain);
+    mkv_daemon_pump(daemon);
+}
+
+/* The one line that others wait for. */
+static void say_ready(struct daemon *daemon)
+{
+    char broker[MKV_ADDRESS_TEXT_MAX];
+    struct mkv_address address = daemon->config->broker;
+
+    if (daemon->broker != NULL && !mkv_broker_tcp_address(daemon->broker, &address)) {
+        (void)mkv_broker_unix_address(daemon->broker, &address);
+    }
+    mkv_address_format(&address, broker, sizeof(broker));
+    (void)printf("ready name=%s root=%s broker=%s", daemon->config->name, daemon->config->root,
+                 broker);
+    for (uint32_t i = 0; i < daemon->n_listeners; i++) {
+        char text[MKV_ADDRESS_TEXT_MAX];
+
+        mkv_address_format(mkv_listener_address(daemon->listeners[i]), text, sizeof(text));
+        (void)printf(" listen=%s", text);
+    }
+    (void)printf("\n");
+    (void)fflush(stdout);
+    daemon->ready_said = true;
+}
+
+static void on_mqtt_answered(
+    void *context, uint64_t cookie, int error, int qos, const struct mkv_why *why)
+{
+    struct daemon *daemon = context;
+
+    (void)qos;
+    if (cookie == 0) {
+        if (error != 0 && error != MKV_E_NO_CONNECTION) {
+            mkv_daemon_say(daemon, MKV_LOG_WARNING, "the broker refused a message: %s", why->text);
+        }
+        return;
+    }
+    if (error == MKV_E_NO_CONNECTION) {
+        return;
+    }
+    if (error != 0) {
+        mkv_daemon_say(
+            daemon, MKV_LOG_ERROR,
+            "the broker refuses a subscription below '%s' (%s): give this server the right to "
+            "read %s/#",
+            daemon->config->root, why->text, daemon->config->root);
+        mkv_timer_set(&daemon->resubscribe, SUBSCRIBE_MS);
+        return;
+    }
+    if (++daemon->n_granted == N_FILTERS) {
+        mkv_server_node_broker(daemon->node, mkv_daemon_now(daemon), true);
+        if (!daemon->ready_said) {
+            say_ready(daemon);
+        }
+        mkv_daemon_pump(daemon);
+    }
+}
+
+int mkv_daemon_open_mqtt(struct daemon *daemon, struct mkv_why *why)
+{
+    static const struct mkv_mqtt_events events = {
+        .connected = on_mqtt_connected,
+        .disconnected = on_mqtt_disconnected,
+        .message = on_mqtt_message,
+        .answered = on_mqtt_answered,
+    };
+    char client_id[MKV_NAME_MAX + 32];
+    struct mkv_mqtt_options options = {.address = daemon->config->broker, .client_id = client_id};
+
+    /* The random part keeps two servers of one name from throwing each other out for ever. */
+    (void)snprintf(client_id, sizeof(client_id), "%s:0:%08" PRIx32, daemon->config->name,
+                   (uint32_t)mkv_entropy_u64());
+    if (daemon->broker != NULL) {
+        (void)mkv_broker_unix_address(daemon->broker, &options.address);
+    }
+    return mkv_mqtt_new(daemon->loop, &options, &events, daemon, why, &daemon->mqtt);
+}
+
+static void on_broker_ready(void *context)
+{
+    struct daemon *daemon = context;
+
+    daemon->broker_ready = true;
+}
+
+static void on_broker_down(void *context, int error, const struct mkv_why *why)
+{
+    struct daemon *daemon = context;
+
+    if (!daemon->broker_ready) { /* at the very start there is no use in waiting */
+        daemon->error = error;
+        daemon->why = *why;
+        daemon->ending = true;
+        return;
+    }
+    mkv_daemon_say(daemon, MKV_LOG_ERROR, "%s", why->text);
+}
+
+static void on_broker_stopped(void *context)
+{
+    struct daemon *daemon = context;
+
+    daemon->broker_stopped = true;
+}
+
+static void on_broker_line(void *context, const char *text)
+{
+    mkv_daemon_say(context, MKV_LOG_DEBUG, "broker: %s", text);
+}
+
+int mkv_daemon_start_broker(struct daemon *daemon, struct mkv_why *why)
+{
+    static const struct mkv_broker_events events = {
+        .ready = on_broker_ready,
+        .down = on_broker_down,
+        .stopped = on_broker_stopped,
+        .line = on_broker_line,
+    };
+    const struct mkv_broker_options options = {
+        .state_dir = daemon->config->state,
+        .unix_socket = true,
+        .tcp = true,
+        .port = daemon->config->embedded_port,
+    };
+    int error = mkv_broker_new(daemon->loop, &options, &events, daemon, why, &daemon->broker);
+
+    while (error == 0 && !daemon->broker_ready && !daemon->ending) {
+        error = mkv_loop_run_once(daemon->loop, -1);
+    }
+    if (error == 0 && daemon->error != 0) {
+        error = daemon->error;
+        *why = daemon->why;
+    }
+    return error;
+}
+
+void mkv_daemon_stop_broker(struct daemon *daemon)
+{
+    if (daemon->broker == NULL || !mkv_broker_is_running(daemon->broker)) {
+        return;
+    }
+    mkv_broker_stop(daemon->broker);
+    while (!daemon->broker_stopped && mkv_loop_run_once(daemon->loop, -1) == 0) {
+    }
+}

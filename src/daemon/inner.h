@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the parts of the daemon share: daemon.c (beginning and end), pump.c (from the node to the
+ * world), links.c, bus.c (MQTT and the embedded broker).  Nobody else includes this.
+ */
+#ifndef MKV_DAEMON_INNER_H
+#define MKV_DAEMON_INNER_H
+
+#include "base/map.h"
+#include "daemon/daemon.h"
+#include "io/broker.h"
+#include "io/link.h"
+#include "io/listener.h"
+#include "io/loop.h"
+#include "io/mqtt.h"
+#include "io/signals.h"
+#include "node/server.h"
+#include "store/store.h"
+
+#define MKV_DAEMON_QOS 1
+
+struct connection {
+    struct daemon *daemon;
+    uint64_t number;
+    struct mkv_link *link; /* owned */
+};
+
+struct daemon {
+    const struct mkv_daemon_config *config;
+    struct mkv_loop *loop;
+    struct mkv_signals *signals;
+    struct mkv_store *store;
+    struct mkv_broker *broker; /* NULL: not embedded */
+    struct mkv_mqtt *mqtt;
+    struct mkv_listener *listeners[MKV_DAEMON_LISTEN_MAX];
+    uint32_t n_listeners;
+    struct mkv_map connections; /* by number; owned */
+    uint64_t n_connections;     /* numbers given out */
+    struct mkv_server_node *node;
+    struct mkv_timer resubscribe;
+    uint32_t n_granted;      /* of our subscriptions, on the present connection */
+    struct mkv_why mqtt_why; /* what was said last about the broker ... */
+    int64_t mqtt_say_ms;     /* ... and when it may be said again */
+    int64_t ask_clock_ms;    /* when to ask again whether the clock is to be trusted */
+    bool clock_trusted;
+    bool ready_said;
+    bool ending;
+    bool broker_ready;
+    bool broker_stopped;
+    int error;
+    struct mkv_why why;
+
+    /* What the node's configuration borrows. */
+    char address_texts[MKV_DAEMON_LISTEN_MAX + 2][MKV_ADDRESS_TEXT_MAX];
+    uint32_t n_address_texts;
+    char host[256];
+};
+
+/* pump.c */
+struct mkv_now mkv_daemon_now(struct daemon *daemon);
+void mkv_daemon_pump(struct daemon *daemon);
+void mkv_daemon_say(const struct daemon *daemon, enum mkv_log_level level, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* links.c */
+int mkv_daemon_open_listeners(struct daemon *daemon, struct mkv_why *why) MKV_MUST_CHECK;
+void mkv_daemon_close_links(struct daemon *daemon);
+
+/* bus.c */
+int mkv_daemon_start_broker(struct daemon *daemon, struct mkv_why *why) MKV_MUST_CHECK;
+void mkv_daemon_stop_broker(struct daemon *daemon);
+int mkv_daemon_open_mqtt(struct daemon *daemon, struct mkv_why *why) MKV_MUST_CHECK;
+void mkv_daemon_subscribe(void *context);
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "daemon/inner.h"
+
+static void on_frame(void *context, struct mkv_link *link, struct mkv_bytes map)
+{
+    struct connection *connection = context;
+    struct daemon *daemon = connection->daemon;
+
+    (void)link;
+    mkv_server_node_frame(daemon->node, mkv_daemon_now(daemon), connection->number, map);
+    mkv_daemon_pump(daemon);
+}
+
+static void on_drained(void *context, struct mkv_link *link)
+{
+    struct connection *connection = context;
+
+    (void)link;
+    mkv_server_node_link_congested(connection->daemon->node, connection->number, false);
+    mkv_daemon_pump(connection->daemon);
+}
+
+static void on_link_closed(void *context,
+                           struct mkv_link *link,
+                           int error,
+                           const struct mkv_why *why)
+{
+    struct connection *connection = context;
+    struct daemon *daemon = connection->daemon;
+
+    if (error != 0 && error != MKV_E_CLOSED) {
+        mkv_daemon_say(daemon, MKV_LOG_WARNING, "link %" PRIu64 ": %s", connection->number,
+                       why->text);
+    }
+    (void)mkv_map_remove(&daemon->connections, connection->number);
+    mkv_server_node_link_closed(daemon->node, mkv_daemon_now(daemon), connection->number);
+    mkv_link_free(link);
+    mkv_mem_free(connection);
+    mkv_daemon_pump(daemon);
+}
+
+static enum mkv_peer_kind kind_of(const struct mkv_peer *peer)
+{
+    if (peer->is_unix) {
+        return peer->uid == geteuid() || peer->uid == 0 ? MKV_PEER_SAME_USER : MKV_PEER_OTHER_USER;
+    }
+    return peer->is_local ? MKV_PEER_LOOPBACK : MKV_PEER_REMOTE;
+}
+
+static void on_accepted(void *context, struct mkv_link *link)
+{
+    static const struct mkv_link_events events = {
+        .frame = on_frame, .drained = on_drained, .closed = on_link_closed};
+    struct daemon *daemon = context;
+    struct connection *connection = mkv_mem_alloc(sizeof(*connection));
+
+    if (connection == NULL) {
+        mkv_link_free(link);
+        return;
+    }
+    *connection = (struct connection){daemon, ++daemon->n_connections, link};
+    if (mkv_map_add(&daemon->connections, connection->number, connection) != 0) {
+        mkv_link_free(link);
+        mkv_mem_free(connection);
+        return;
+    }
+    mkv_link_own(link, &events, connection);
+    mkv_daemon_say(daemon, MKV_LOG_DEBUG, "link %" PRIu64 " from %s", connection->number,
+                   mkv_link_peer(link)->text);
+    mkv_server_node_link_opened(daemon->node, mkv_daemon_now(daemon), connection->number,
+                                kind_of(mkv_link_peer(link)));
+    mkv_daemon_pump(daemon);
+}
+
+int mkv_daemon_open_listeners(struct daemon *daemon, struct mkv_why *why)
+{
+    const struct mkv_listener_options options = {.accepted = on_accepted, .context = daemon};
+
+    for (uint32_t i = 0; i < daemon->config->n_listen; i++) {
+        int error = mkv_listener_new(daemon->loop, &daemon->config->listen[i], &options, why,
+                                     &daemon->listeners[i]);
+
+        if (error != 0) {
+            return error;
+        }
+        daemon->n_listeners++;
+    }
+    return 0;
+}
+
+static void close_listeners(struct daemon *daemon)
+{
+    for (uint32_t i = 0; i < daemon->n_listeners; i++) {
+        mkv_listener_free(daemon->listeners[i]);
+    }
+    daemon->n_listeners = 0;
+}
+
+static void free_connections(struct daemon *daemon)
+{
+    size_t cursor = 0;
+    struct connection *connection;
+
+    while ((connection = mkv_map_each(&daemon->connections, &cursor)) != NULL) {
+        mkv_link_free(connection->link);
+        mkv_mem_free(connection);
+    }
+    mkv_map_deinit(&daemon->connections);
+}
+
+void mkv_daemon_close_links(struct daemon *daemon)
+{
+    close_listeners(daemon);
+    free_connections(daemon);
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "daemon/inner.h"
+#include "io/clock.h"
+
+#define CONGESTED_AT (1U << 20) /* bytes queued on a link: make no more pages for it ... */
+#define DRAINED_AT   (1U << 18) /* ... until they are this few */
+#define CLOCK_MS     1000
+
+static void write_log(const struct daemon *daemon, enum mkv_log_level level, struct mkv_bytes line)
+{
+    static const char *const words[] = {"error: ", "warning: ", "", "debug: "};
+
+    if (level == MKV_LOG_DEBUG && !daemon->config->verbose) {
+        return;
+    }
+    (void)fprintf(stderr, "moat-kvd: %s%.*s\n", words[level], (int)line.len, (const char *)line.at);
+}
+
+void mkv_daemon_say(const struct daemon *daemon, enum mkv_log_level level, const char *format, ...)
+{
+    char text[1024];
+    va_list arguments;
+
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    write_log(daemon, level, mkv_bytes_of(text));
+}
+
+struct mkv_now mkv_daemon_now(struct daemon *daemon)
+{
+    struct mkv_now now = {.ms = mkv_clock_monotonic_ms()};
+    int64_t wall_ms = mkv_clock_wall_ms();
+
+    if (wall_ms > 0) {
+        now.calendar_ms = (uint64_t)wall_ms;
+    }
+    if (now.ms >= daemon->ask_clock_ms) { /* a system call: not for every message */
+        daemon->clock_trusted = mkv_clock_trusted(daemon->config->clock);
+        daemon->ask_clock_ms = now.ms + CLOCK_MS;
+    }
+    if (daemon->clock_trusted) {
+        now.wall_ms = now.calendar_ms;
+    }
+    return now;
+}
+
+static void send_over_link(struct daemon *daemon, const struct mkv_output *output)
+{
+    struct connection *connection = mkv_map_get(&daemon->connections, output->link);
+
+    if (connection == NULL) { /* closed meanwhile */
+        return;
+    }
+    if (mkv_link_send(connection->link, output->payload) != 0) {
+        return; /* `closed` follows, or has come */
+    }
+    if (mkv_link_queued(connection->link) > CONGESTED_AT) {
+        mkv_server_node_link_congested(daemon->node, connection->number, true);
+        mkv_link_want_drained(connection->link, DRAINED_AT);
+    }
+}
+
+static void publish(struct daemon *daemon, const struct mkv_output *output)
+{
+    struct mkv_mqtt_message message = {
+        .topic = output->topic, .payload = output->payload, .qos = MKV_DAEMON_QOS};
+    int error = mkv_mqtt_publish(daemon->mqtt, &message, 0);
+
+    if (error != 0) {
+        mkv_daemon_say(daemon, MKV_LOG_WARNING, "a message could not be published: %s",
+                       mkv_error_text(error));
+    }
+}
+
+static void close_link(struct daemon *daemon, uint64_t number)
+{
+    struct connection *connection = mkv_map_get(&daemon->connections, number);
+
+    if (connection != NULL) {
+        mkv_link_close(connection->link);
+    }
+}
+
+static void set_deadline(struct daemon *daemon)
+{
+    int64_t deadline = mkv_server_node_deadline(daemon->node);
+
+    mkv_loop_set_deadline(daemon->loop, deadline == MKV_NEVER ? MKV_LOOP_NEVER : deadline);
+}
+
+/* After every input: lets out what the node has to say, and asks when it wants to be woken. */
+void mkv_daemon_pump(struct daemon *daemon)
+{
+    struct mkv_output output;
+
+    while (mkv_server_node_output(daemon->node, &output)) {
+        switch (output.kind) {
+        case MKV_OUTPUT_SEND:
+            send_over_link(daemon, &output);
+            break;
+        case MKV_OUTPUT_CLOSE:
+            close_link(daemon, output.link);
+            break;
+        case MKV_OUTPUT_PUBLISH:
+            publish(daemon, &output);
+            break;
+        case MKV_OUTPUT_LOG:
+            write_log(daemon, output.level, output.payload);
+            break;
+        }
+    }
+    if (mkv_server_node_error(daemon->node) != 0 && !daemon->ending) {
+        daemon->error = mkv_server_node_error(daemon->node);
+        daemon->ending = true;
+        mkv_why_set(&daemon->why, "the store in '%s' can no longer be read: %s",
+                    daemon->config->state, mkv_error_text(daemon->error));
+    }
+    set_deadline(daemon);
+}
