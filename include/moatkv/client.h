@@ -270,7 +270,7 @@ enum moatkv_watch_kind {
     MOATKV_WATCH_STATE = 1,     /* an entry, as it was when the watch began */
     MOATKV_WATCH_SYNCED = 2,    /* all of the state has come; again after each reconnection */
     MOATKV_WATCH_CHANGE = 3,    /* an entry was written or deleted */
-    MOATKV_WATCH_WITHDRAWN = 4, /* a change that was seen is at no server: this holds instead */
+    MOATKV_WATCH_WITHDRAWN = 4, /* a change that was told is not at the server, for a minute now */
     MOATKV_WATCH_END = 5        /* cancelled, or the handle was closed: @status says which error */
 };
 
@@ -279,7 +279,9 @@ typedef void (*moatkv_on_watch)(void *user, int kind, int status, const moatkv_e
 
 /*
  * Watches a path and everything below it: the state, a SYNCED, then each change as it comes.  An
- * entry never goes back to an older state, except by WITHDRAWN.  Ends only by moatkv_cancel() or
+ * entry never goes back to an older state, except by WITHDRAWN: its entry, a deleted one, names the
+ * update that is to be forgotten, and a CHANGE with what the server has follows, if it has any.
+ * A change may be told twice with the same value, if its writer had to write it anew.  Ends only by moatkv_cancel() or
  * moatkv_close() or when the server or broker refuses it, with one END.  At most 64 watches.
  * Returns as moatkv_get().
  */

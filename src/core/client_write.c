@@ -334,14 +334,41 @@ void mkv_client_write_ack(struct mkv_client *client, uint64_t counter)
     }
 }
 
+/* Writes under a new counter what the server has given up waiting for: it is no less wanted. */
+static int write_anew(struct mkv_client *client, const struct mkv_pending_update *lost)
+{
+    const struct mkv_pending_where where = mkv_client_where(client);
+    struct mkv_tick dot = {.name = client->session.about.name,
+                           .seq = client->session.about.seq,
+                           .counter = client->counter + 1};
+    struct mkv_update update;
+    int error = mkv_update_decode(lost->payload, &update);
+
+    if (error == 0) {
+        mkv_ticks_follow(&dot, &update.ticks, &update.ticks);
+        error = mkv_pending_add(&client->pending, lost->id, lost->key, &where, &update);
+    }
+    if (error == 0) {
+        client->counter++;
+        publish(client, client->pending.tail);
+    }
+    return error;
+}
+
 void mkv_client_write_nack(struct mkv_client *client, const struct mkv_frame_nack *nack)
 {
     struct mkv_pending_update *update = mkv_pending_take(&client->pending, nack->counter);
 
-    if (update != NULL) {
-        mkv_fault_set(&client->refusal, nack->code, nack->text);
-        settle(client, update, nack->code);
+    if (update == NULL) {
+        return;
     }
+    if (nack->code == MKV_E_VOID && client->use == MKV_CLIENT_MQTT_SESSION &&
+        write_anew(client, update) == 0) {
+        mkv_pending_update_free(update);
+        return;
+    }
+    mkv_fault_set(&client->refusal, nack->code, nack->text);
+    settle(client, update, nack->code);
 }
 
 static void send_void(struct mkv_client *client, uint64_t first, uint64_t last)
