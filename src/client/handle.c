@@ -137,6 +137,8 @@ static int open_with(const struct moatkv_options *options, moatkv **ret_kv)
 
 int moatkv_open(const moatkv_options *options, moatkv **ret_kv)
 {
+    mkv_entropy_init();
+
     if (ret_kv == NULL) {
         return MKV_E_BAD_ARGUMENT;
     }

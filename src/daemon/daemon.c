@@ -214,6 +214,8 @@ static void end(struct daemon *daemon)
 int mkv_daemon_run(const struct mkv_daemon_config *config, struct mkv_why *why)
 {
     struct daemon daemon = {.config = config, .connections = {.n_max = MKV_SERVER_LINKS_MAX}};
+    mkv_entropy_init();
+
     int error = start(&daemon, why);
 
     if (error == 0 && !daemon.ending) {

@@ -3,6 +3,13 @@
 
 #include <sodium.h>
 
+void mkv_entropy_init(void)
+{
+    int result = sodium_init();
+
+    (void)result; /* should it fail, all works still, with the slowest code there is */
+}
+
 void mkv_entropy_fill(void *at, size_t len)
 {
     randombytes_buf(at, len);

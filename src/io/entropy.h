@@ -9,6 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/*
+ * Lets libsodium pick its fastest code for this machine, for hashes as well.  Once, at the start
+ * of a program or of a handle; again does no harm, from any thread.
+ */
+void mkv_entropy_init(void);
+
 void mkv_entropy_fill(void *at, size_t len);
 uint64_t mkv_entropy_u64(void);
 

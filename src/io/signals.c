@@ -35,6 +35,7 @@ void mkv_signals_free(struct mkv_signals *signals)
         }
     }
     (void)signal(SIGPIPE, SIG_DFL);
+    (void)signal(SIGXFSZ, SIG_DFL);
     mkv_mem_free(signals);
 }
 
@@ -51,6 +52,7 @@ int mkv_signals_new(struct mkv_loop *loop,
     signals->fn = fn;
     signals->context = context;
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file at the process's limit is a full disk, no more */
     for (unsigned i = 0; i < N_SIGNALS; i++) {
         signals->events[i] = evsignal_new(mkv_loop_base(loop), watched[i], on_signal, signals);
         if (signals->events[i] == NULL || event_add(signals->events[i], NULL) != 0) {

@@ -14,7 +14,7 @@ struct mkv_signals;
 
 /*
  * Calls @fn(context, signal) from the loop at SIGTERM, SIGINT and SIGHUP, and makes the process
- * ignore SIGPIPE.  One at a time in a process.  NO_MEMORY.
+ * ignore SIGPIPE and SIGXFSZ.  One at a time in a process.  NO_MEMORY.
  */
 int mkv_signals_new(struct mkv_loop *loop,
                     void (*fn)(void *context, int signal_number),
