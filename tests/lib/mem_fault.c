@@ -7,12 +7,18 @@
 
 static unsigned calls_left;
 static bool struck;
+static bool paused;
 static size_t live;
 
 void mem_fault_at(unsigned n)
 {
     calls_left = n;
     struck = false;
+}
+
+void mem_fault_pause(bool pause)
+{
+    paused = pause;
 }
 
 bool mem_fault_struck(void)
@@ -27,7 +33,7 @@ size_t mem_fault_live(void)
 
 static bool fails_now(void)
 {
-    if (calls_left == 0 || --calls_left > 0) {
+    if (paused || calls_left == 0 || --calls_left > 0) {
         return false;
     }
     struck = true;

@@ -22,6 +22,9 @@
 /* The @n-th allocation or resize from now fails, and only that one; 0: none does. */
 void mem_fault_at(unsigned n);
 
+/* Meanwhile none fails, and none is counted. */
+void mem_fault_pause(bool pause);
+
 /* Whether it has failed. */
 bool mem_fault_struck(void);
 

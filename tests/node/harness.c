@@ -11,7 +11,21 @@
 
 static const struct mkv_bytes root = {(const uint8_t *)"moat/main", 9};
 
-void world_start(struct world *world)
+static void enter(const struct world *world)
+{
+    if (world->around != NULL) {
+        world->around(true);
+    }
+}
+
+static void leave(const struct world *world)
+{
+    if (world->around != NULL) {
+        world->around(false);
+    }
+}
+
+int world_boot(struct world *world)
 {
     struct mkv_store_options options = {.boot_nonce = 1000 + ++world->boots};
     struct mkv_store_report report;
@@ -38,9 +52,43 @@ void world_start(struct world *world)
         mkv_buf_init(&world->topic, MKV_TOPIC_MAX);
         mkv_buf_init(&world->published, MKV_UPDATE_MAX);
     }
-    assert_int_equal(mkv_store_open_disk(world->disk, &options, &world->store, &report), 0);
-    assert_int_equal(mkv_server_node_new(&config, world->store, world->now, &world->node), 0);
-    mkv_server_node_broker(world->node, world->now, true);
+
+    int error = mkv_store_open_disk(world->disk, &options, &world->store, &report);
+
+    if (error != 0) {
+        return error;
+    }
+    enter(world);
+    error = mkv_server_node_new(&config, world->store, world->now, &world->node);
+
+    if (error == 0) {
+        mkv_server_node_broker(world->node, world->now, true);
+    }
+    leave(world);
+    if (error == 0) {
+        world_listen(world);
+    }
+    return error;
+}
+
+void world_start(struct world *world)
+{
+    assert_int_equal(world_boot(world), 0);
+}
+
+void world_open(struct world *world, uint64_t link)
+{
+    enter(world);
+    mkv_server_node_link_opened(world->node, world->now, link, MKV_PEER_SAME_USER);
+    leave(world);
+    world_listen(world);
+}
+
+void world_close(struct world *world, uint64_t link)
+{
+    enter(world);
+    mkv_server_node_link_closed(world->node, world->now, link);
+    leave(world);
     world_listen(world);
 }
 
@@ -129,7 +177,9 @@ void world_wait(struct world *world, int64_t ms)
             world->now.wall_ms += world->now.wall_ms > 0 ? (uint64_t)(deadline - world->now.ms) : 0;
             world->now.ms = deadline;
         }
+        enter(world);
         mkv_server_node_time(world->node, world->now);
+        leave(world);
         world_listen(world);
     }
     world->now.wall_ms += world->now.wall_ms > 0 ? (uint64_t)(until - world->now.ms) : 0;
@@ -145,7 +195,9 @@ void world_send(struct world *world, uint64_t link, const struct mkv_frame *fram
     mkv_buf_init(&buf, 2 * MKV_FRAME_MAX);
     assert_int_equal(mkv_frame_encode(frame, &buf), 0);
     assert_int_equal(mkv_frame_cut(mkv_buf_bytes(&buf), &map, &used), 0);
+    enter(world);
     mkv_server_node_frame(world->node, world->now, link, map);
+    leave(world);
     mkv_buf_deinit(&buf);
     world_listen(world);
 }
@@ -179,7 +231,9 @@ uint64_t world_login(struct world *world, uint64_t link, const struct mkv_frame 
 
 void world_message(struct world *world, const char *topic, struct mkv_bytes payload)
 {
+    enter(world);
     mkv_server_node_message(world->node, world->now, mkv_bytes_of(topic), payload, false);
+    leave(world);
     world_listen(world);
 }
 
@@ -218,8 +272,10 @@ void world_update_value(struct world *world,
     assert_int_equal(mkv_path_from_dotted(mkv_bytes_of(path), &key), 0);
     assert_int_equal(mkv_topic_of_path(root, MKV_PROFILE_PLAIN, mkv_buf_bytes(&key), &topic), 0);
     assert_int_equal(mkv_update_encode(&update, &payload), 0);
+    enter(world);
     mkv_server_node_message(world->node, world->now, mkv_buf_bytes(&topic), mkv_buf_bytes(&payload),
                             false);
+    leave(world);
     world_listen(world);
     mkv_buf_deinit(&key);
     mkv_buf_deinit(&topic);

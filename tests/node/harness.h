@@ -25,6 +25,7 @@ struct world {
     struct mkv_server_node *node;
     struct mkv_now now;
     uint64_t boots;
+    void (*around)(bool enter); /* called before and after each call of the node; may be NULL */
     unsigned n_heard;
     struct heard heard[WORLD_FRAMES_MAX];
     unsigned n_closed;
@@ -36,6 +37,8 @@ struct world {
 
 /* Starts a server on a new disk, or again on the one that is there. */
 void world_start(struct world *world);
+/* The same, but the store may fail to open, or the server to start; end what did with world_crash(). */
+int world_boot(struct world *world);
 /* Ends it without a last commit, as a crash does. */
 void world_crash(struct world *world);
 void world_free(struct world *world);
@@ -63,6 +66,9 @@ void world_update_value(struct world *world,
                         uint64_t tock,
                         uint64_t seq,
                         uint64_t counter);
+/* Link @link is opened, by our own user, or is gone. */
+void world_open(struct world *world, uint64_t link);
+void world_close(struct world *world, uint64_t link);
 void world_message(struct world *world, const char *topic, struct mkv_bytes payload);
 
 /* The last frame of @kind heard over @link, or NULL; and how many there were. */
