@@ -126,7 +126,7 @@ int mkv_server_frame(struct mkv_server *server,
         mkv_effect_log(server->effects, MKV_LOG_WARNING, "link %llu: the client reports: %.*s",
                        (unsigned long long)number, (int)frame->error.text.len,
                        (const char *)frame->error.text.at);
-        if (frame->id == 0) {
+        if (frame->id == 0 || link->state != LINK_OPEN) {
             mkv_effect_close(server->effects, number);
             link->state = LINK_CLOSING;
         }

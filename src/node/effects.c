@@ -159,11 +159,21 @@ bool mkv_effect_room(const struct mkv_effects *effects)
     return effects->queue.len - effects->taken < MKV_OUTPUTS_ROOM;
 }
 
+/* U+0080 to U+009F, in UTF-8: terminals obey these, too. */
+static bool is_c1_control(const char *at)
+{
+    return (unsigned char)at[0] == 0xc2 && (unsigned char)at[1] >= 0x80 &&
+           (unsigned char)at[1] <= 0x9f;
+}
+
 /* Topics and peers' texts may hold control characters: they must not reach a terminal. */
 static void make_printable(char *text)
 {
     for (char *at = text; *at != '\0'; at++) {
-        if ((unsigned char)*at < 0x20 || (unsigned char)*at == 0x7f) {
+        if (is_c1_control(at)) {
+            *at++ = '?';
+            *at = '?';
+        } else if ((unsigned char)*at < 0x20 || (unsigned char)*at == 0x7f) {
             *at = '?';
         }
     }

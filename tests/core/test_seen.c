@@ -123,6 +123,27 @@ static void test_session_row_round_trip(void **state)
     mkv_buf_deinit(&buf);
 }
 
+static void test_session_rows_that_are_none(void **state)
+{
+    static const char *const rows[] = {
+        "\x80",             /* no lowest */
+        "\x82\x01\x03",     /* half a run */
+        "\x83\x05\x05\x06", /* begins below the lowest */
+        "\x83\x05\x08\x07", /* backwards */
+        "\x83\x05\x08\x61", /* text */
+        "\x81\x20",         /* negative */
+        "\x05",             /* no list */
+        "\x81\x05\x05",     /* more than one item */
+    };
+    struct mkv_seen seen = {.low = 42};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        assert_int_not_equal(mkv_session_decode(mkv_bytes_of(rows[i]), &seen), 0);
+        assert_int_equal(seen.low, 42);
+    }
+}
+
 static const struct mkv_session_limits limits = {.grace_ms = 200, .void_ms = 30000};
 
 static struct mkv_now at(int64_t ms)
@@ -297,6 +318,7 @@ int main(void)
         cmocka_unit_test(test_seen_agrees_with_model),
         cmocka_unit_test(test_seen_is_bounded),
         cmocka_unit_test(test_session_row_round_trip),
+        cmocka_unit_test(test_session_rows_that_are_none),
         cmocka_unit_test(test_hole_is_asked_for_then_void),
         cmocka_unit_test(test_huge_hole_is_asked_for_in_windows),
         cmocka_unit_test(test_hole_of_one_who_is_gone_becomes_void),

@@ -158,6 +158,9 @@ void world_listen(struct world *world)
             assert_int_equal(mkv_buf_append(&world->published, output.payload), 0);
             break;
         case MKV_OUTPUT_LOG:
+            world->n_logged++;
+            (void)snprintf(world->logged, sizeof(world->logged), "%.*s", (int)output.payload.len,
+                           (const char *)output.payload.at);
             break;
         }
     }

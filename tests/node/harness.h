@@ -33,6 +33,8 @@ struct world {
     unsigned n_published;
     struct mkv_buf topic;     /* of the last message published */
     struct mkv_buf published; /* its payload */
+    unsigned n_logged;
+    char logged[1100]; /* the last line for the log */
 };
 
 /* Starts a server on a new disk, or again on the one that is there. */
