@@ -357,14 +357,17 @@ bool mkv_server_probe_due(const struct mkv_server *server, struct mkv_now now)
     return server->failure != 0 && now.ms >= server->probe_ms;
 }
 
-int mkv_server_probe(struct mkv_server *server, struct mkv_now now)
+int mkv_server_probe(struct mkv_server *server, struct mkv_now now, size_t size)
 {
     server->probe_ms = now.ms + MKV_PROBE_MS;
     mkv_server_wake_at(server, server->probe_ms);
-    return mkv_rows_reserve_seq(server, server->seq_reserved);
+
+    int error = mkv_rows_reserve_seq(server, server->seq_reserved);
+
+    return error != 0 ? error : mkv_rows_put_ballast(server, size);
 }
 
-void mkv_server_recovered(struct mkv_server *server)
+int mkv_server_recovered(struct mkv_server *server)
 {
     size_t cursor = 0;
     struct mkv_server_link *link;
@@ -376,4 +379,5 @@ void mkv_server_recovered(struct mkv_server *server)
         }
     }
     mkv_effect_log(server->effects, MKV_LOG_INFO, "the store can be written again");
+    return mkv_rows_drop_ballast(server);
 }

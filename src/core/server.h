@@ -131,9 +131,13 @@ int mkv_server_settle(struct mkv_server *server, struct mkv_now now) MKV_MUST_CH
  */
 int mkv_server_rollback(struct mkv_server *server, struct mkv_now now, int failure) MKV_MUST_CHECK;
 
-/* Whether it is time to try: then mkv_server_probe(), commit, and if both worked, _recovered(). */
+/*
+ * Whether it is time to try: then mkv_server_probe(), commit, and if both worked, _recovered(),
+ * which leaves something to commit.  @size: the room that the batch needed that failed.  A disk
+ * with less is no better than a full one: the clients would repeat that batch, for ever in vain.
+ */
 bool mkv_server_probe_due(const struct mkv_server *server, struct mkv_now now);
-int mkv_server_probe(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
-void mkv_server_recovered(struct mkv_server *server);
+int mkv_server_probe(struct mkv_server *server, struct mkv_now now, size_t size) MKV_MUST_CHECK;
+int mkv_server_recovered(struct mkv_server *server) MKV_MUST_CHECK;
 
 #endif

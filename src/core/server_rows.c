@@ -8,9 +8,12 @@
  *     "seq"     the highest session number reserved, likewise
  *     "secret"  32 random bytes: proves that a session to be resumed is one's own
  *     "s" seq   (8 bytes) which updates of a session have arrived
+ *     "b" i     (2 bytes) nothing: takes up room while the disk is tried
  */
-#define SESSION_KEY_LEN 9U
-#define SESSION_ROW_MAX 4096U
+#define BALLAST_ROW      16384U
+#define BALLAST_ROWS_MAX 1024U
+#define SESSION_KEY_LEN  9U
+#define SESSION_ROW_MAX  4096U
 
 static const struct mkv_bytes tock_key = {(const uint8_t *)"tock", 4};
 static const struct mkv_bytes seq_key = {(const uint8_t *)"seq", 3};
@@ -221,6 +224,33 @@ int mkv_rows_reserve_seq(struct mkv_server *server, uint64_t mark)
 
     if (error == 0) {
         server->seq_reserved = mark;
+    }
+    return error;
+}
+
+int mkv_rows_put_ballast(struct mkv_server *server, size_t size)
+{
+    static const uint8_t nothing[BALLAST_ROW] = {0};
+    int error = 0;
+
+    for (unsigned i = 0; i < BALLAST_ROWS_MAX && (size_t)i * BALLAST_ROW < size && error == 0;
+         i++) {
+        const uint8_t key[] = {'b', (uint8_t)(i >> 8), (uint8_t)i};
+
+        error = mkv_store_meta_put(server->store, mkv_bytes(key, sizeof(key)),
+                                   mkv_bytes(nothing, sizeof(nothing)));
+    }
+    return error;
+}
+
+int mkv_rows_drop_ballast(struct mkv_server *server)
+{
+    int error = 0;
+
+    for (unsigned i = 0; i < BALLAST_ROWS_MAX && error == 0; i++) {
+        const uint8_t key[] = {'b', (uint8_t)(i >> 8), (uint8_t)i};
+
+        error = mkv_store_meta_delete(server->store, mkv_bytes(key, sizeof(key)));
     }
     return error;
 }

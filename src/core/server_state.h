@@ -92,6 +92,9 @@ int mkv_rows_load(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
 int mkv_rows_reload(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
 int mkv_rows_store_session(struct mkv_server *server, struct mkv_session *session) MKV_MUST_CHECK;
 int mkv_rows_reserve_seq(struct mkv_server *server, uint64_t mark) MKV_MUST_CHECK;
+/* Takes up as much room as @size bytes need, 16 MiB at most; or gives it back. */
+int mkv_rows_put_ballast(struct mkv_server *server, size_t size) MKV_MUST_CHECK;
+int mkv_rows_drop_ballast(struct mkv_server *server) MKV_MUST_CHECK;
 int mkv_rows_move_mark(struct mkv_server *server, uint64_t mark) MKV_MUST_CHECK;
 
 /* handshake.c */

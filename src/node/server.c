@@ -16,6 +16,7 @@ struct mkv_server_node {
     int64_t batch_until_ms; /* when the open batch must be committed; MKV_NEVER: none is open */
     uint32_t batch_inputs;
     size_t batch_bytes;
+    size_t failed_bytes; /* what the last batch weighed that the disk did not take */
     int error;
 };
 
@@ -73,6 +74,7 @@ static void fail(struct mkv_server_node *node, struct mkv_now now, int failure)
 {
     mkv_store_abort(node->store);
     mkv_effects_drop(&node->effects);
+    node->failed_bytes = node->batch_bytes;
     close_batch(node);
 
     int error = mkv_server_rollback(node->server, now, failure);
@@ -117,6 +119,7 @@ static void commit(struct mkv_server_node *node, struct mkv_now now)
 /* What every input ends with: @error is that of its step, @size what it weighed. */
 static void after_input(struct mkv_server_node *node, struct mkv_now now, int error, size_t size)
 {
+    node->batch_bytes += size;
     if (error == 0) {
         error = node->effects.error;
     }
@@ -125,11 +128,11 @@ static void after_input(struct mkv_server_node *node, struct mkv_now now, int er
         return;
     }
     if (!mkv_server_dirty(node->server)) {
+        node->batch_bytes = 0;
         mkv_effects_release(&node->effects);
         return;
     }
     node->batch_inputs++;
-    node->batch_bytes += size;
     if (node->batch_until_ms == MKV_NEVER) {
         node->batch_until_ms = now.ms + node->config.window_ms;
     }
@@ -268,7 +271,8 @@ static void probe(struct mkv_server_node *node, struct mkv_now now)
     int error = mkv_store_tidy(node->store, &more);
 
     if (error == 0) {
-        error = mkv_server_probe(node->server, now);
+        error =
+            mkv_server_probe(node->server, now, 2 * node->failed_bytes); /* with keys, in pages */
     }
     if (error == 0) {
         error = mkv_store_commit(node->store);
@@ -277,8 +281,11 @@ static void probe(struct mkv_server_node *node, struct mkv_now now)
         mkv_store_abort(node->store);
         return;
     }
-    mkv_server_recovered(node->server);
+    error = mkv_server_recovered(node->server);
     mkv_effects_release(&node->effects);
+    if (error != 0) {
+        fail(node, now, error);
+    }
 }
 
 void mkv_server_node_time(struct mkv_server_node *node, struct mkv_now now)
