@@ -123,6 +123,16 @@ static void on_event(void *user, const moatkv_event *event)
     }
 }
 
+/* Comes with the session; not worth a word yet, since many verbs only read. */
+static void on_first_event(void *user, const moatkv_event *event)
+{
+    struct mkv_cli *cli = user;
+
+    if (moatkv_event_kind(event) == MOATKV_EVENT_STORING) {
+        cli->storing = moatkv_event_code(event);
+    }
+}
+
 static int set_options(const struct mkv_cli *cli, moatkv_options *options)
 {
     int error = moatkv_options_set_software(options, "moat-kv/" MKV_VERSION);
@@ -192,6 +202,8 @@ enum mkv_exit mkv_session_open(struct mkv_cli *cli)
     if (status != MKV_EXIT_OK) {
         return status;
     }
+
+    moatkv_set_event_callback(cli->kv, on_first_event, cli);
 
     int error = moatkv_connect(cli->kv, cli->timeout_ms);
 
