@@ -10,6 +10,7 @@
 #define SUBSCRIBE_MS 10000 /* a refused subscription is tried again after this */
 #define SAY_AGAIN_MS 60000
 #define N_FILTERS    3U
+#define LOCKED_WAITS 5U /* 0.1 + 0.2 + ... s: see io/broker.h */
 
 void mkv_daemon_subscribe(void *context)
 {
@@ -148,7 +149,12 @@ static void on_broker_down(void *context, int error, const struct mkv_why *why)
 {
     struct daemon *daemon = context;
 
-    if (!daemon->broker_ready) { /* at the very start there is no use in waiting */
+    /* The broker of a server that was just killed takes a moment to die. */
+    if (!daemon->broker_ready && error == MKV_E_LOCKED && daemon->n_broker_waits < LOCKED_WAITS) {
+        daemon->n_broker_waits++;
+        return;
+    }
+    if (!daemon->broker_ready) { /* else there is no use in waiting at the very start */
         daemon->error = error;
         daemon->why = *why;
         daemon->ending = true;

@@ -46,6 +46,7 @@ struct daemon {
     bool ready_said;
     bool ending;
     bool broker_ready;
+    uint32_t n_broker_waits; /* while its socket or port was in use, at the start */
     bool broker_stopped;
     int error;
     struct mkv_why why;
