@@ -12,9 +12,11 @@
 #include <mosquitto.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -350,6 +352,7 @@ static void run(struct tools *tools, bool kv, uint64_t n)
     pid_t child = fork();
 
     if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (kv ? watch_kv : watch_raw)(tools);
         exit(0);
     }

@@ -149,6 +149,9 @@ static int step(struct mkv_request *request,
 
     int error = mkv_store_scan(store, request->position, ret_position);
 
+    if (error == 0 && *ret_position > request->place.position) {
+        *ret_position = 0; /* written since it began: the next read brings it, or this never ends */
+    }
     if (error == 0) {
         request->position = *ret_position;
         *ret_end = *ret_position == 0;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "daemon/inner.h"
+#include "io/clock.h"
 #include "io/entropy.h"
 
 #define GAP_GRACE_MS 200
@@ -141,12 +142,10 @@ static void on_signal(void *context, int number)
     daemon->ending = true;
 }
 
+/* The main loop looks at what is due after each turn; the timer only ends its wait. */
 static void on_deadline(void *context)
 {
-    struct daemon *daemon = context;
-
-    mkv_server_node_time(daemon->node, mkv_daemon_now(daemon));
-    mkv_daemon_pump(daemon);
+    (void)context;
 }
 
 static int start(struct daemon *daemon, struct mkv_why *why)
@@ -179,14 +178,23 @@ static int start(struct daemon *daemon, struct mkv_why *why)
     return error;
 }
 
+static bool is_due(const struct daemon *daemon)
+{
+    return mkv_server_node_deadline(daemon->node) <= mkv_clock_monotonic_ms();
+}
+
 static int serve(struct daemon *daemon)
 {
     mkv_daemon_pump(daemon);
     while (!daemon->ending) {
-        int error = mkv_loop_run_once(daemon->loop, -1);
+        int error = mkv_loop_run_once(daemon->loop, is_due(daemon) ? 0 : -1);
 
         if (error != 0) {
             return mkv_why_error(&daemon->why, error, "the event loop failed: %s", strerror(errno));
+        }
+        if (is_due(daemon)) {
+            mkv_server_node_time(daemon->node, mkv_daemon_now(daemon));
+            mkv_daemon_pump(daemon);
         }
     }
     mkv_server_node_flush(daemon->node, mkv_daemon_now(daemon));

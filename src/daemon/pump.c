@@ -85,11 +85,13 @@ static void close_link(struct daemon *daemon, uint64_t number)
     }
 }
 
+/* What is due already is for the main loop: as a timer of now it would keep all else waiting. */
 static void set_deadline(struct daemon *daemon)
 {
     int64_t deadline = mkv_server_node_deadline(daemon->node);
+    bool later = deadline != MKV_NEVER && deadline > mkv_clock_monotonic_ms();
 
-    mkv_loop_set_deadline(daemon->loop, deadline == MKV_NEVER ? MKV_LOOP_NEVER : deadline);
+    mkv_loop_set_deadline(daemon->loop, later ? deadline : MKV_LOOP_NEVER);
 }
 
 /* After every input: lets out what the node has to say, and asks when it wants to be woken. */

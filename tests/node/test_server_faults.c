@@ -208,6 +208,30 @@ static void test_full_disk_keeps_serving(void **state)
     assert_string_equal(world_held(&world, "new"), "\x09");
 }
 
+/* Room for the probe but not for the update: it must not close all links every second. */
+static void test_nearly_full_disk_does_not_flap(void **state)
+{
+    static uint8_t large[100000] = {0x5a, 0x00, 0x01, 0x86, 0x9b}; /* 99,995 bytes */
+    const struct mkv_bytes value = mkv_bytes(large, sizeof(large));
+    unsigned failures = 0;
+
+    (void)state;
+    mkv_disk_resize(world.disk, 20000);
+    for (uint64_t link = 1; world.now.ms < 61000; link++) {
+        uint64_t seq = world_login(&world, link, NULL);
+
+        if (world_last(&world, link, MKV_FRAME_STATE) == NULL) { /* it thinks that it can write */
+            world_update_value(&world, "large", value, link, seq, 1);
+            failures++;
+        }
+        world_wait(&world, 500);
+        assert_int_equal(world_acked(&world, link), 0);
+        mkv_server_node_link_closed(world.node, world.now, link);
+        world_forget(&world);
+    }
+    assert_in_range(failures, 2, 8);
+}
+
 /* --- Everything at once, against a naive model -------------------------------------------- */
 
 #define PATHS   4U
@@ -308,6 +332,7 @@ int main(void)
         CASE(test_loser_is_told_with_its_value),
         CASE(test_failing_disk),
         CASE(test_full_disk_keeps_serving),
+        CASE(test_nearly_full_disk_does_not_flap),
         CASE(test_random_updates_agree_with_model),
     };
 
