@@ -68,10 +68,12 @@ struct mkv_cli {
     /* The rest is of cli/session.h. */
     moatkv *kv;            /* owned; NULL: not connected */
     int64_t progress_ms;   /* when something last went on, by the monotonic clock */
-    int storing;           /* 0, or why the server cannot write now */
+    int storing;           /* 0, or why the server could not write when it was last heard of */
+    unsigned told;         /* what the user was told since something last went on */
     int signal_fd;         /* -1: signals have their usual effect */
-    bool ends_with_reader; /* the command is over when nobody reads standard output any more */
+    bool ends_with_reader; /* it is over when nobody reads standard output any more */
     bool link_lost;        /* and not yet found again */
+    bool refused;          /* a server did not authorise us */
     uint64_t n_conflicts;  /* writes of this command that lost */
 };
 

@@ -14,6 +14,11 @@
 #define SILENCE_MS     10000 /* without --timeout */
 #define CONFLICTS_TOLD 10U   /* of more only the number is told */
 
+/* Bits of cli->told. */
+#define TOLD_LOSS       1U
+#define TOLD_CONNECTION 2U
+#define TOLD_STORING    4U
+
 int64_t mkv_session_now_ms(void)
 {
     struct timespec now;
@@ -25,6 +30,22 @@ int64_t mkv_session_now_ms(void)
 void mkv_session_progress(struct mkv_cli *cli)
 {
     cli->progress_ms = mkv_session_now_ms();
+    cli->told = 0;
+}
+
+void mkv_session_stored(struct mkv_cli *cli)
+{
+    cli->storing = 0;
+    mkv_session_progress(cli);
+}
+
+/* Whether the user is to be told this: once, until something went on. */
+static bool is_news(struct mkv_cli *cli, unsigned what)
+{
+    bool news = (cli->told & what) == 0 && !cli->quiet;
+
+    cli->told |= what;
+    return news;
 }
 
 static struct mkv_bytes bytes_of(moatkv_bytes bytes)
@@ -45,7 +66,7 @@ static const char *show(const moatkv_entry *entry, struct mkv_buf *text)
     return error == 0 ? (const char *)text->at : "";
 }
 
-static void tell_conflict(const moatkv_entry *winner)
+static void tell_conflict(const moatkv_entry *winner, bool certain)
 {
     struct mkv_buf text;
     moatkv_bytes path = moatkv_entry_path(winner);
@@ -56,9 +77,10 @@ static void tell_conflict(const moatkv_entry *winner)
     mkv_buf_init(&text, MKV_FORMAT_MAX);
     (void)moatkv_entry_tick(winner, 0, &writer, &seq, &counter); /* every entry has one */
     (void)mkv_say(MKV_EXIT_CONFLICT,
-                  "%.*s: this write lost to a concurrent one, by %.*s %llu %llu, which holds: %s",
-                  (int)path.len, (const char *)path.at, (int)writer.len, (const char *)writer.at,
-                  (unsigned long long)seq, (unsigned long long)counter, show(winner, &text));
+                  "%.*s: this write lost to a concurrent one%s, by %.*s %llu %llu, which holds: %s",
+                  (int)path.len, (const char *)path.at, certain ? "" : " (which may have known it)",
+                  (int)writer.len, (const char *)writer.at, (unsigned long long)seq,
+                  (unsigned long long)counter, show(winner, &text));
     mkv_buf_deinit(&text);
 }
 
@@ -66,21 +88,25 @@ static void take_conflict(struct mkv_cli *cli, const moatkv_event *event)
 {
     const moatkv_entry *winner = moatkv_event_winner(event);
 
-    if (moatkv_event_code(event) != 0) {
-        return; /* the winner may well have known our value: nothing is known to be lost */
-    }
     cli->n_conflicts++;
     if (winner != NULL && cli->n_conflicts <= CONFLICTS_TOLD) {
-        tell_conflict(winner);
+        tell_conflict(winner, moatkv_event_code(event) == 0);
     }
 }
 
+/*
+ * That it can store again is believed when something has been stored: a server without room may go
+ * back and forth.
+ */
 static void take_storing(struct mkv_cli *cli, const moatkv_event *event)
 {
     moatkv_bytes text = moatkv_event_text(event);
 
+    if (moatkv_event_code(event) == 0) {
+        return;
+    }
     cli->storing = moatkv_event_code(event);
-    if (cli->storing != 0 && !cli->quiet) {
+    if (is_news(cli, TOLD_STORING)) {
         (void)mkv_say(MKV_EXIT_OK, "the server cannot store now: %.*s; waiting", (int)text.len,
                       (const char *)text.at);
     }
@@ -90,11 +116,24 @@ static void take_loss(struct mkv_cli *cli, const moatkv_event *event)
 {
     moatkv_bytes text = moatkv_event_text(event);
 
-    if (!cli->link_lost && !cli->quiet) {
+    cli->link_lost = true;
+    if (is_news(cli, TOLD_LOSS)) {
         (void)mkv_say(MKV_EXIT_OK, "lost the server: %.*s; trying to reach it again", (int)text.len,
                       (const char *)text.at);
     }
-    cli->link_lost = true;
+}
+
+/* The first time it gives the operation its full time again; but a link that comes and goes is no
+ * progress. */
+static void take_connection(struct mkv_cli *cli)
+{
+    if ((cli->told & TOLD_CONNECTION) == 0) {
+        cli->progress_ms = mkv_session_now_ms();
+    }
+    if (is_news(cli, TOLD_CONNECTION) && cli->link_lost) {
+        (void)mkv_say(MKV_EXIT_OK, "found a server again");
+    }
+    cli->link_lost = false;
 }
 
 static void on_event(void *user, const moatkv_event *event)
@@ -103,11 +142,7 @@ static void on_event(void *user, const moatkv_event *event)
 
     switch (moatkv_event_kind(event)) {
     case MOATKV_EVENT_CONNECTED:
-        if (cli->link_lost && !cli->quiet) {
-            (void)mkv_say(MKV_EXIT_OK, "found a server again");
-        }
-        cli->link_lost = false;
-        mkv_session_progress(cli);
+        take_connection(cli);
         break;
     case MOATKV_EVENT_DISCONNECTED:
         take_loss(cli, event);
@@ -123,13 +158,16 @@ static void on_event(void *user, const moatkv_event *event)
     }
 }
 
-/* Comes with the session; not worth a word yet, since many verbs only read. */
+/* While it opens: the state comes with the session, and many verbs only read. */
 static void on_first_event(void *user, const moatkv_event *event)
 {
     struct mkv_cli *cli = user;
 
     if (moatkv_event_kind(event) == MOATKV_EVENT_STORING) {
         cli->storing = moatkv_event_code(event);
+    }
+    if (moatkv_event_kind(event) == MOATKV_EVENT_FAILED) {
+        cli->refused = cli->refused || moatkv_event_code(event) == MOATKV_E_NOT_AUTHORISED;
     }
 }
 
@@ -207,14 +245,14 @@ enum mkv_exit mkv_session_open(struct mkv_cli *cli)
 
     int error = moatkv_connect(cli->kv, cli->timeout_ms);
 
-    if (error != 0) {
-        status = mkv_session_fail(cli, error, "no server");
-        mkv_session_close(cli);
-        return status;
+    if (error == 0) {
+        moatkv_set_event_callback(cli->kv, on_event, cli);
+        mkv_session_progress(cli);
+        return MKV_EXIT_OK;
     }
-    moatkv_set_event_callback(cli->kv, on_event, cli);
-    mkv_session_progress(cli);
-    return MKV_EXIT_OK;
+    status = mkv_session_fail(cli, error, "no server");
+    mkv_session_close(cli);
+    return cli->refused ? MKV_EXIT_NOT_AUTHORISED : status;
 }
 
 void mkv_session_close(struct mkv_cli *cli)
@@ -290,7 +328,7 @@ static enum mkv_exit tell_silence(struct mkv_cli *cli)
 {
     int limit_ms = silence_ms(cli);
 
-    if (cli->storing != 0) {
+    if (cli->storing != 0 && moatkv_unacknowledged(cli->kv) > 0) {
         return mkv_say(MKV_EXIT_NOT_WRITING,
                        "the server cannot store: %s; it was not acknowledged within %d.%d s",
                        moatkv_strerror(cli->storing), limit_ms / 1000, limit_ms % 1000 / 100);

@@ -31,6 +31,9 @@ enum mkv_exit mkv_session_catch_signals(struct mkv_cli *cli) MKV_MUST_CHECK;
 /* Something went on: the time limit starts anew. */
 void mkv_session_progress(struct mkv_cli *cli);
 
+/* The same, and it shows that the server can store. */
+void mkv_session_stored(struct mkv_cli *cli);
+
 /*
  * Waits for something to happen, once, and at most @wait_ms (-1: for ever).  INTERRUPTED; PIPE if
  * cli->ends_with_reader says so; and the status of the output, which is flushed.

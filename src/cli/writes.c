@@ -51,7 +51,7 @@ static void count_end(struct mkv_writes *writes, int status, uint64_t *n_done)
     writes->one_ended = true;
     if (status == 0) {
         (*n_done)++;
-        mkv_session_progress(writes->cli);
+        mkv_session_stored(writes->cli);
         show_progress(writes);
     } else if (status != MOATKV_E_CANCELLED) { /* that comes when the session is closed */
         writes->n_refused++;
