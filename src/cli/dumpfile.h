@@ -27,12 +27,20 @@ enum mkv_dump_format {
     MKV_DUMP_LINES,
 };
 
-/* Holds a hash state, which must be aligned to 64 bytes: put it on the stack. */
+/*
+ * A hash state, which must be aligned to 64 bytes, and room to do so: not every frame of a stack
+ * and no heap gives that much.  It must stay where it was initialised.
+ */
+#define MKV_DUMP_HASH_ALIGN 64U
+struct mkv_dump_hash {
+    uint8_t room[sizeof(crypto_generichash_blake2b_state) + MKV_DUMP_HASH_ALIGN];
+};
+
 struct mkv_dump_writer {
     enum mkv_dump_format format;
     struct mkv_buf *out; /* borrowed; may be emptied between calls */
     uint64_t n_rows;
-    crypto_generichash_blake2b_state hash;
+    struct mkv_dump_hash hash;
 };
 
 /* Each appends to @out.  TOO_LARGE, NO_MEMORY: nothing was appended, the file is of no use. */
@@ -65,7 +73,6 @@ enum mkv_dump_state {
     MKV_DUMP_AFTER_END,
 };
 
-/* On the stack, too. */
 struct mkv_dump_reader {
     enum mkv_dump_format format; /* from the first byte on */
     enum mkv_dump_state state;
@@ -78,7 +85,7 @@ struct mkv_dump_reader {
     struct mkv_buf key;  /* owned: of the present row */
     struct mkv_buf item; /* owned: the present line in CBOR */
     struct mkv_problem *problem;
-    crypto_generichash_blake2b_state hash;
+    struct mkv_dump_hash hash;
 
     bool has_header; /* from the first row on, if the file is CBOR */
     struct mkv_buf header_path;
