@@ -288,22 +288,41 @@ int mkv_serve_frame(struct mkv_server *server,
     return 0;
 }
 
-/* One turn for every request of a link; whether any has more to do. */
+/* The next request of a link that has credit, in a circle; NULL: none has. */
+static struct mkv_request **next_request(struct mkv_server_link *link)
+{
+    for (uint32_t left = link->n_requests; left > 0; left--) {
+        uint32_t at = link->turn++ % link->n_requests;
+
+        if (link->requests[at]->credit > 0) {
+            return &link->requests[at];
+        }
+    }
+    return NULL;
+}
+
+/*
+ * One page for one request of a link, so that it can be seen after each page whether the client
+ * keeps up: 16 pages of 1 MiB at once would be more than a link may have waiting.
+ */
 static int turn_link(struct mkv_server *server, struct mkv_server_link *link, bool *more)
 {
-    for (uint32_t i = link->n_requests; i > 0; i--) { /* backwards: the last takes a gap's place */
-        enum mkv_request_state state = MKV_REQUEST_WAITING;
-        int error = mkv_request_turn(link->requests[i - 1], server->store, server->effects,
-                                     link->number, &state);
+    enum mkv_request_state state;
+    struct mkv_request **request = next_request(link);
 
-        if (error != 0) {
-            return error;
-        }
-        if (state == MKV_REQUEST_DONE) {
-            end_request(link, &link->requests[i - 1]);
-        }
-        *more = *more || state == MKV_REQUEST_MORE;
+    if (request == NULL) {
+        return 0;
     }
+
+    int error = mkv_request_turn(*request, server->store, server->effects, link->number, &state);
+
+    if (error != 0) {
+        return error;
+    }
+    if (state == MKV_REQUEST_DONE) {
+        end_request(link, request);
+    }
+    *more = true; /* the next turn sees whether there is */
     return 0;
 }
 

@@ -27,6 +27,7 @@ struct mkv_server_link {
     struct mkv_session *session; /* from LINK_OPEN on; not owned */
     bool congested;              /* its output has piled up */
     uint32_t n_requests;
+    uint32_t turn; /* whose of them is next, modulo their number */
     struct mkv_request *requests[MKV_REQUESTS_MAX];
 };
 
