@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "daemon/inner.h"
+#include "wire/frame.h"
 
 static void on_frame(void *context, struct mkv_link *link, struct mkv_bytes map)
 {
@@ -13,6 +14,25 @@ static void on_frame(void *context, struct mkv_link *link, struct mkv_bytes map)
     (void)link;
     mkv_server_node_frame(daemon->node, mkv_daemon_now(daemon), connection->number, map);
     mkv_daemon_pump(daemon);
+}
+
+/* The stream is out of step, and is so for good: says why, as its last word. */
+static void on_unreadable(void *context, struct mkv_link *link, int error)
+{
+    const struct mkv_frame frame = {
+        .kind = MKV_FRAME_ERROR,
+        .error = {.code = error, .text = mkv_bytes_of(mkv_error_text(error))},
+    };
+    const struct connection *connection = context;
+    struct mkv_buf bytes;
+
+    mkv_buf_init(&bytes, MKV_FRAME_MAX);
+    if (mkv_frame_encode(&frame, &bytes) != 0 || mkv_link_send(link, mkv_buf_bytes(&bytes)) != 0) {
+        mkv_daemon_say(connection->daemon, MKV_LOG_DEBUG, "link %" PRIu64 " was not told: %s",
+                       connection->number, mkv_error_text(error));
+    }
+    mkv_buf_deinit(&bytes);
+    mkv_link_close(link);
 }
 
 static void on_drained(void *context, struct mkv_link *link)
@@ -53,8 +73,10 @@ static enum mkv_peer_kind kind_of(const struct mkv_peer *peer)
 
 static void on_accepted(void *context, struct mkv_link *link)
 {
-    static const struct mkv_link_events events = {
-        .frame = on_frame, .drained = on_drained, .closed = on_link_closed};
+    static const struct mkv_link_events events = {.frame = on_frame,
+                                                  .unreadable = on_unreadable,
+                                                  .drained = on_drained,
+                                                  .closed = on_link_closed};
     struct daemon *daemon = context;
     struct connection *connection = mkv_mem_alloc(sizeof(*connection));
 
