@@ -184,10 +184,13 @@ static int take_update(struct mkv_server_node *node,
 {
     const struct mkv_server_config *config = &node->config.server;
     struct mkv_update update;
+    struct mkv_tick dot;
     int error = mkv_update_decode(payload, &update);
 
     if (error != 0) {
-        mkv_server_bad_update(node->server, now, topic, NULL, error);
+        bool found = mkv_update_find_dot(payload, &dot);
+
+        mkv_server_bad_update(node->server, now, topic, found ? &dot : NULL, error);
         return 0;
     }
     mkv_buf_clear(&node->key);

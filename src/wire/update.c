@@ -47,6 +47,63 @@ int mkv_update_decode(struct mkv_bytes in, struct mkv_update *ret_update)
     return 0;
 }
 
+/* How many items an item of definite length contains. */
+static uint64_t n_content(const struct mkv_cbor_item *item)
+{
+    if (item->kind == MKV_CBOR_TAG) {
+        return 1;
+    }
+    if (item->indefinite || (item->kind != MKV_CBOR_ARRAY && item->kind != MKV_CBOR_MAP)) {
+        return 0;
+    }
+    return item->kind == MKV_CBOR_MAP ? 2 * item->number : item->number;
+}
+
+/*
+ * Passes over one item, however large and deep it is.  Inside of what has indefinite length only
+ * the breaks count; outside, the items that are still to come.
+ */
+static void pass_over(struct mkv_cbor_reader *r)
+{
+    uint64_t n_left = 1;
+    uint64_t n_open = 0;
+
+    while (r->error == 0 && (n_left > 0 || n_open > 0)) {
+        struct mkv_cbor_item item;
+
+        mkv_cbor_next(r, &item);
+        if (item.kind == MKV_CBOR_END || (item.kind == MKV_CBOR_BREAK && n_open == 0)) {
+            mkv_cbor_fail(r, MKV_E_MALFORMED);
+        } else if (item.kind == MKV_CBOR_BREAK) {
+            n_open--;
+        } else if (n_open == 0) {
+            n_left = n_left - 1 + n_content(&item); /* no overflow: so many fit into the rest */
+        }
+        n_open += item.indefinite;
+    }
+}
+
+bool mkv_update_find_dot(struct mkv_bytes in, struct mkv_tick *ret_dot)
+{
+    struct mkv_ticks ticks = {0};
+    struct mkv_header h;
+    uint64_t key;
+
+    mkv_header_init(&h, in);
+    while (mkv_header_next(&h, &key)) {
+        if (key == KEY_TICKS) {
+            mkv_ticks_read(&h.cbor, &ticks);
+        } else {
+            pass_over(&h.cbor);
+        }
+    }
+    if (mkv_header_finish(&h) != 0 || ticks.n == 0) {
+        return false;
+    }
+    *ret_dot = ticks.at[0];
+    return true;
+}
+
 static void write_update(struct mkv_cbor_writer *w, const struct mkv_update *update)
 {
     mkv_cbor_write_map(w, 1U + update->has_tock + update->present);

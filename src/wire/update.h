@@ -25,6 +25,12 @@ struct mkv_update {
  */
 int mkv_update_decode(struct mkv_bytes in, struct mkv_update *ret_update) MKV_MUST_CHECK;
 
+/*
+ * The own dot of a message that mkv_update_decode() refuses for its value, its tock or an unknown
+ * key: their limits are not looked at, so that the writer can be told.  False: there is none.
+ */
+bool mkv_update_find_dot(struct mkv_bytes in, struct mkv_tick *ret_dot);
+
 /* Appends the message: keys 0, 1, 2 in this order.  TOO_LARGE, NO_MEMORY. */
 int mkv_update_encode(const struct mkv_update *update, struct mkv_buf *out) MKV_MUST_CHECK;
 

@@ -43,8 +43,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct mkv_bytes in = mkv_bytes(data, size);
     struct mkv_update update;
+    struct mkv_tick dot;
+    bool found = mkv_update_find_dot(in, &dot);
 
+    if (found) {
+        MKV_ASSERT(mkv_name_valid(dot.name) && dot.counter >= 1);
+        check_inside(dot.name, in);
+    }
     if (mkv_update_decode(in, &update) == 0) {
+        MKV_ASSERT(found && mkv_tick_equal(&dot, &update.ticks.at[0]));
         check_content(&update, in);
         check_again(&update);
     }

@@ -248,6 +248,69 @@ static void a_refusal_leaves_the_result_alone(void **state)
     assert_int_equal(update.ticks.n, 3);
 }
 
+/* Whether the dot of {0: @tock, 1: @value, 2: [["srv", 7, 1]]} is found; both are raw CBOR. */
+static bool finds_dot(struct mkv_bytes tock, struct mkv_bytes value)
+{
+    struct mkv_tick dot = {0};
+    struct mkv_buf out;
+
+    mkv_buf_init(&out, 4 * MKV_UPDATE_MAX);
+    put(&out, "\xa3\x00", 2);
+    put(&out, tock.at, tock.len);
+    put(&out, "\x01", 1);
+    put(&out, value.at, value.len);
+    put(&out, "\x02" ONE_TICK, 9);
+
+    bool found = mkv_update_find_dot(mkv_buf_bytes(&out), &dot);
+
+    if (found) {
+        assert_true(mkv_bytes_equal(dot.name, mkv_bytes_of("srv")));
+        assert_int_equal(dot.seq, 7);
+        assert_int_equal(dot.counter, 1);
+    }
+    mkv_buf_deinit(&out);
+    return found;
+}
+
+#define RAW(text) mkv_bytes(text, sizeof(text) - 1)
+
+static void the_dot_is_found_beyond_the_limits(void **state)
+{
+    static uint8_t large[2 * MKV_VALUE_MAX]; /* zeros: an item each */
+    static uint8_t deep[100001];
+    const struct mkv_bytes one = RAW("\x01");
+
+    (void)state;
+    memcpy(large, "\x9a\x00\x1f\xff\xfb", 5);
+    assert_true(finds_dot(one, mkv_bytes(large, sizeof(large))));
+    memset(deep, 0x81, sizeof(deep) - 1);
+    assert_true(finds_dot(one, mkv_bytes(deep, sizeof(deep))));
+    memset(deep, 0xc1, sizeof(deep) - 1);
+    assert_true(finds_dot(one, mkv_bytes(deep, sizeof(deep))));
+    memset(deep, 0x9f, 50000);
+    memset(deep + 50000, 0xff, 50000);
+    assert_true(finds_dot(one, mkv_bytes(deep, 100000)));
+    assert_true(
+        finds_dot(one, RAW("\x9f\x01\x82\x02\xa1\x03\x9f\xff\x5f\x41\x00\xff\xbf\xff\xff")));
+    assert_true(finds_dot(one, RAW("\x82\x9f\x01\xff\xa1\x02\xc1\x03")));
+    assert_true(finds_dot(RAW("\x1b\x80\x00\x00\x00\x00\x00\x00\x00"), one));
+    assert_true(finds_dot(RAW("\xf6"), RAW("\xf6")));
+}
+
+static void no_dot_is_guessed(void **state)
+{
+    const struct mkv_bytes one = RAW("\x01");
+
+    (void)state;
+    assert_false(finds_dot(one, RAW("\xff")));
+    assert_false(finds_dot(one, RAW("\x1c")));
+    assert_false(finds_dot(one, RAW("\x61\xff")));
+    assert_false(finds_dot(one, RAW("\x9f\x01")));
+    assert_false(finds_dot(one, RAW("\x9b\xff\xff\xff\xff\xff\xff\xff\xff")));
+    assert_false(finds_dot(one, RAW("\x01\x02")));
+    assert_false(finds_dot(one, RAW("")));
+}
+
 static void names_are_checked(void **state)
 {
     static const char good[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
@@ -282,6 +345,8 @@ int main(void)
         cmocka_unit_test(a_message_has_a_largest_size),
         cmocka_unit_test(the_largest_update_fits),
         cmocka_unit_test(a_refusal_leaves_the_result_alone),
+        cmocka_unit_test(the_dot_is_found_beyond_the_limits),
+        cmocka_unit_test(no_dot_is_guessed),
         cmocka_unit_test(names_are_checked),
     };
 
