@@ -14,256 +14,20 @@ Loop.turn(), which callers reach by Loop.until(condition).
         print(to_dotted(path), entry.decoded())
 """
 import os
-import select
 import socket
 import struct
 import time
 
-from paho.mqtt import client as paho
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-
+from net import Broker, Link, Loop, connect_stream
 from wire import *
 
 SOFTWARE = "moatkv_foreign 1"
 PING_AFTER_S = 10
-SILENT_MAX_S = 30
 REPEAT_FIRST_S = 2
 REPEAT_MAX_S = 30
 CREDIT_DEFAULT = 4
 FUTURE_MAX = 2**32
 DELETED = object()
-
-
-class Loop:
-    """Turns until what is waited for has come.
-
-    A source has fileno() (negative: none now), wants_write(), ready(readable, writable), tick(now).
-    """
-
-    def __init__(self):
-        self.sources = []
-
-    def add(self, source):
-        self.sources.append(source)
-
-    def remove(self, source):
-        if source in self.sources:
-            self.sources.remove(source)
-
-    def turn(self, wait_s=0.02):
-        poll = select.poll()
-        by_fd = {}
-        for source in self.sources:
-            fd = source.fileno()
-            if fd >= 0:
-                poll.register(fd, select.POLLIN | (select.POLLOUT if source.wants_write() else 0))
-                by_fd[fd] = source
-        for fd, events in poll.poll(wait_s * 1000):
-            if by_fd[fd] in self.sources:
-                by_fd[fd].ready(bool(events & ~select.POLLOUT), bool(events & select.POLLOUT))
-        now = time.monotonic()
-        for source in list(self.sources):
-            source.tick(now)
-
-    def until(self, condition, seconds=60.0, what="what is waited for"):
-        deadline = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{what} did not come within {seconds} s")
-            self.turn()
-
-
-def connect_stream(address):
-    """unix:/path or tcp://host:port."""
-    scheme, _, rest = address.partition(":")
-    if scheme == "unix":
-        stream = socket.socket(socket.AF_UNIX)
-        try:
-            stream.settimeout(10)
-            stream.connect(rest)
-        except OSError:
-            stream.close()
-            raise
-        return stream
-    host, _, port = rest.lstrip("/").rpartition(":")
-    return socket.create_connection((host.strip("[]"), int(port)), timeout=10)
-
-
-class Link:
-    """Frames over a stream. Calls on_frame(bytes) and, once, on_closed(reason)."""
-
-    def __init__(self, loop, address, on_frame, on_closed):
-        self.loop = loop
-        self.address = address
-        self.on_frame = on_frame
-        self.on_closed = on_closed
-        self.received = bytearray()
-        self.waiting = bytearray()
-        self.sent_at = self.heard_at = time.monotonic()
-        self.stream = connect_stream(address)
-        self.stream.setblocking(False)
-        loop.add(self)
-
-    def fileno(self):
-        return self.stream.fileno()
-
-    def wants_write(self):
-        return bool(self.waiting)
-
-    def send(self, kind, fields):
-        frame = encode_frame(kind, fields)
-        self.send_bytes(struct.pack(">I", len(frame)) + frame)
-
-    def send_bytes(self, data):
-        self.waiting += data
-        self.sent_at = time.monotonic()
-        self._write()
-
-    def ready(self, readable, writable):
-        if writable:
-            self._write()
-        if readable and self.fileno() >= 0:
-            self._read()
-
-    def tick(self, now):
-        if now - self.heard_at > SILENT_MAX_S:
-            self.close("silent")
-
-    def close(self, reason="closed here"):
-        if self.fileno() >= 0:
-            self.loop.remove(self)
-            self.stream.close()
-            self.on_closed(reason)
-
-    def _write(self):
-        try:
-            while self.waiting and self.fileno() >= 0:
-                n = self.stream.send(self.waiting[:65536])
-                del self.waiting[:n]
-        except BlockingIOError:
-            pass
-        except OSError:
-            self.waiting.clear()  # the other side's last words are still to be read
-
-    def _read(self):
-        try:
-            data = self.stream.recv(262144)
-        except BlockingIOError:
-            return
-        except OSError as error:
-            self.close(str(error))
-            return
-        if not data:
-            self.close("closed by the other side")
-            return
-        self.heard_at = time.monotonic()
-        self.received += data
-        self._split()
-
-    def _split(self):
-        while self.fileno() >= 0 and len(self.received) >= 4:
-            n = struct.unpack(">I", self.received[:4])[0]
-            if n > FRAME_MAX:
-                self.close("a frame too long")
-                return
-            if len(self.received) < 4 + n:
-                return
-            frame = bytes(self.received[4 : 4 + n])
-            del self.received[: 4 + n]
-            self.on_frame(frame)
-
-
-class PahoClient(paho.Client):
-    """paho 1.6 knows no unix sockets, but lets us make the connection."""
-
-    address = None
-
-    def _create_socket_connection(self):
-        return connect_stream(self.address)
-
-
-class Broker:
-    """One connection to a broker; after on_down() make another."""
-
-    def __init__(self, loop, address, client_id="", user=None, password=None, mqtt5=True):
-        self.loop = loop
-        self.is_up = False
-        self.on_up = self.on_down = lambda: None
-        self.on_message = lambda topic, payload, retained: None
-        self.on_suback = {}
-        clean = {"clean_session": None if mqtt5 else True}
-        self.paho = PahoClient(client_id, protocol=paho.MQTTv5 if mqtt5 else paho.MQTTv311, **clean)
-        self.paho.address = "tcp:" + address[5:] if address.startswith("mqtt:") else address
-        if user is not None:
-            self.paho.username_pw_set(user, password)
-        self.paho.max_inflight_messages_set(0)
-        self.paho.on_connect = self._connected
-        self.paho.on_disconnect = self._disconnected
-        self.paho.on_message = self._message
-        self.paho.on_subscribe = self._subscribed
-        options = {}
-        if mqtt5:
-            options["properties"] = Properties(PacketTypes.CONNECT)
-            options["properties"].ReceiveMaximum = 65535
-            options["clean_start"] = True
-        self.paho.connect("broker", 1, keepalive=20, **options)
-        loop.add(self)
-
-    def fileno(self):
-        stream = self.paho.socket()
-        return stream.fileno() if stream else -1
-
-    def wants_write(self):
-        return self.paho.want_write()
-
-    def ready(self, readable, writable):
-        if writable:
-            self.paho.loop_write(100)
-        if readable and self.paho.socket():
-            self.paho.loop_read(100)
-
-    def tick(self, now):
-        if self.paho.socket():
-            self.paho.loop_misc()
-
-    def subscribe(self, topic_filter, on_suback=lambda: None):
-        _, mid = self.paho.subscribe(topic_filter, 1)
-        self.on_suback[mid] = on_suback
-
-    def publish(self, topic, payload, qos=0, retain=False):
-        self.paho.publish(topic, payload, qos, retain)
-
-    def close(self):
-        self.loop.remove(self)
-        self.is_up = False
-        self.paho.on_disconnect = None
-        if self.paho.socket():
-            self.paho.disconnect()
-            self.paho.loop_write(100)
-        if self.paho.socket():
-            self.paho.socket().close()
-
-    def _connected(self, _client, _data, _flags, reason, _properties=None):
-        if getattr(reason, "value", reason) == 0:
-            self.is_up = True
-            self.on_up()
-
-    def _disconnected(self, *_):
-        self.loop.remove(self)
-        self.is_up = False
-        self.on_down()
-
-    def _message(self, _client, _data, message):
-        try:
-            topic = message.topic
-        except UnicodeDecodeError:
-            return  # a topic that is not UTF-8 is nobody's
-        self.on_message(topic, message.payload, bool(message.retain))
-
-    def _subscribed(self, _client, _data, mid, granted, _properties=None):
-        if all(getattr(one, "value", one) < 0x80 for one in granted):
-            self.on_suback.pop(mid)()
 
 
 class Write:
@@ -341,7 +105,8 @@ class Client:
         self.is_closed = False
         self.auto_repeat = True
         self.counter = 0
-        self.pending = {}
+        self.pending = {}  # by counter
+        self.newest = {}  # of each path, by ordered key
         self.requests = {}
         self.last_id = 0
         self.watches = []
@@ -352,6 +117,7 @@ class Client:
         self.server_tock_at = 0.0
         self.retry_at = 0.0
         self.retry_s = 0.05
+        self._expect_birth()
         loop.add(self)
 
     # As a source of the loop it has timers only.
@@ -375,6 +141,9 @@ class Client:
                 self._connect_broker()
         if self.is_ready and now - self.link.sent_at > PING_AFTER_S:
             self.request(PING)
+        if self.mqtt and self.mqtt.is_up and self.is_ready and not self.is_heard:
+            if now >= self.birth_due:
+                self._publish_birth()
         if self.is_heard and self.auto_repeat:
             for write in [one for one in self.pending.values() if now >= one.due]:
                 self._publish(write)
@@ -492,9 +261,9 @@ class Client:
         if self.mqtt and old["client_id"] != fields["client_id"]:
             self.mqtt.close()
             self.mqtt = None
-        if self.mqtt and self.mqtt.is_up:
-            self._publish_birth()
-        elif not self.mqtt:
+        if self.mqtt:
+            self._expect_birth()
+        else:
             self._connect_broker()
         for watch in self.watches:
             watch.advance()
@@ -521,12 +290,18 @@ class Client:
             return
 
     def _on_broker_up(self):
-        if self.is_ready:
-            self._publish_birth()
+        self._expect_birth()
         for watch in self.watches:
             watch.advance()
 
+    def _expect_birth(self):
+        """Says Birth at once, and again until it is answered: the server may be later than we."""
+        self.is_heard = False
+        self.birth_due, self.birth_s = 0.0, REPEAT_FIRST_S
+
     def _publish_birth(self):
+        self.birth_due = time.monotonic() + self.birth_s
+        self.birth_s = min(2 * self.birth_s, REPEAT_MAX_S)
         birth = encode_birth(self.session["name"], self.session["seq"])
         self.mqtt.publish(self.root + "/svc/birth", birth, self.session["qos"])
 
@@ -587,12 +362,13 @@ class Client:
         entry = Entry(self.next_tock() if when is True else when, raw, ticks_naming(dot, replaces))
         topic = to_topic(self.root, path, self.session["profile"])
         write = Write(self.counter, path, topic, entry)
-        self.pending[self.counter] = write
+        self.pending[self.counter] = self.newest[key] = write
         return write
 
     def _known(self, key):
-        mine = [w.entry for w in self.pending.values() if path_key(w.path) == key]
-        return mine[-1:] + [w.entries[key][1] for w in self.watches if key in w.entries]
+        mine = self.newest.get(key)
+        known = [mine.entry] if mine and mine.state == "pending" else []
+        return known + [w.entries[key][1] for w in self.watches if key in w.entries]
 
     def write(self, path, value, when=True, replaces=None):
         write = self.prepare(path, value, when, replaces)
@@ -616,9 +392,8 @@ class Client:
             self._acknowledged(fields["counter"])
         elif kind == NACK:
             self.refusals.append(fields)
-            write = self.pending.pop(fields["counter"], None)
-            if write:
-                write.state, write.error = "refused", fields["code"]
+            if fields["counter"] in self.pending:
+                self._settle(fields["counter"], "refused", fields["code"])
         elif kind == CONFLICT:
             self.conflicts.append(fields)
         elif kind == REPEAT:
@@ -632,7 +407,14 @@ class Client:
 
     def _acknowledged(self, up_to):
         for counter in [one for one in self.pending if one <= up_to]:
-            self.pending.pop(counter).state = "acked"
+            self._settle(counter, "acked")
+
+    def _settle(self, counter, state, error=None):
+        write = self.pending.pop(counter)
+        write.state, write.error = state, error
+        key = path_key(write.path)
+        if self.newest.get(key) is write:
+            del self.newest[key]
 
     def _repeat(self, first, last):
         here = [counter for counter in self.pending if first <= counter <= last]
