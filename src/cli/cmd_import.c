@@ -26,7 +26,7 @@ static const struct mkv_option options[] = {
     {0, 0, NULL, NULL, NULL},
 };
 
-#define DOCUMENT_MAX (1024U * 1024U * 1024U) /* of text; all of it is kept in memory */
+#define DOCUMENT_MAX ((size_t)1024 * 1024 * 1024) /* of text; all of it is kept in memory */
 
 struct importing {
     struct mkv_cli *cli;
@@ -45,6 +45,11 @@ static bool ends_with(const char *name, const char *ending)
     return len >= n && strcmp(name + len - n, ending) == 0;
 }
 
+static bool is_one_of(uint8_t character, const char *characters)
+{
+    return character != '\0' && strchr(characters, character) != NULL;
+}
+
 /* By the name; else by the first character, as no block of YAML begins like JSON. */
 static enum mkv_notation guess_notation(const char *name, struct mkv_bytes text)
 {
@@ -56,11 +61,10 @@ static enum mkv_notation guess_notation(const char *name, struct mkv_bytes text)
     if (ends_with(name, ".yaml") || ends_with(name, ".yml")) {
         return MKV_NOTATION_YAML;
     }
-    while (at < text.len && memchr(" \t\r\n", text.at[at], 4) != NULL) {
+    while (at < text.len && is_one_of(text.at[at], " \t\r\n")) {
         at++;
     }
-    return at < text.len && memchr("{[\"", text.at[at], 3) != NULL ? MKV_NOTATION_JSON
-                                                                   : MKV_NOTATION_YAML;
+    return at < text.len && is_one_of(text.at[at], "{[\"") ? MKV_NOTATION_JSON : MKV_NOTATION_YAML;
 }
 
 static enum mkv_exit read_document(struct importing *importing)

@@ -28,7 +28,7 @@ static const struct mkv_option options[] = {
 };
 
 /* A value of 1 MiB in hexadecimal, or in JSON with every character as \u0000. */
-#define TEXT_MAX (8U * MKV_VALUE_MAX)
+#define TEXT_MAX ((size_t)8 * MKV_VALUE_MAX)
 
 static enum mkv_exit notation_of(const struct mkv_cli *cli, enum mkv_notation *ret_notation)
 {

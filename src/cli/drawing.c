@@ -131,7 +131,7 @@ static size_t put_lines(const struct mkv_drawing *drawing,
     } else if (node->depth > 0) {
         mkv_out_puts(out, node->last ? "`-- " : "|-- ");
     }
-    return 4U * node->depth;
+    return (size_t)4 * node->depth;
 }
 
 static void put_value(const struct mkv_drawing *drawing,

@@ -57,7 +57,7 @@ enum mkv_exit mkv_file_read(int fd, const char *name, size_t max, struct mkv_buf
 
 enum mkv_exit mkv_file_read_all(const char *name, struct mkv_buf *out)
 {
-    int fd;
+    int fd = -1;
     size_t before;
     enum mkv_exit status = mkv_file_open(name, &fd);
 
@@ -124,7 +124,7 @@ static enum mkv_exit copy_to_nameless(int from, const char *name, int *ret_fd)
 
 enum mkv_exit mkv_file_open_twice(const char *name, int *ret_fd)
 {
-    int fd;
+    int fd = -1;
     enum mkv_exit status = mkv_file_open(name, &fd);
 
     if (status != MKV_EXIT_OK) {
@@ -152,11 +152,11 @@ static char *resolve(const char *name)
 {
     char *target = realpath(name, NULL);
     const char *source = target != NULL ? target : name;
-    size_t len = strlen(source);
-    char *copy = mkv_mem_alloc(len + 1);
+    size_t size = strlen(source) + 1;
+    char *copy = mkv_mem_alloc(size);
 
     if (copy != NULL) {
-        memcpy(copy, source, len);
+        memcpy(copy, source, size);
     }
     free(target);
     return copy;

@@ -8,8 +8,8 @@
 #include "cli/place.h"
 #include "cli/yaml_write.h"
 
-#define RECORD_MAX   (4U * 1024U * 1024U) /* a value, a path, and what goes with them */
-#define EPOCH_2020_S 1577836800           /* what tocks count from */
+#define RECORD_MAX   ((size_t)4 * 1024 * 1024) /* a value, a path, and what goes with them */
+#define EPOCH_2020_S 1577836800                /* what tocks count from */
 #define DAY_MS       86400000U
 
 void mkv_records_init(struct mkv_records *records, struct mkv_out *out, enum mkv_format format)

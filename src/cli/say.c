@@ -19,7 +19,7 @@ enum mkv_exit mkv_say(enum mkv_exit status, const char *format, ...)
     (void)vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
 
-    mkv_buf_init(&line, 8U * SAY_LEN);
+    mkv_buf_init(&line, (size_t)8 * SAY_LEN);
     if (mkv_buf_append(&line, mkv_bytes_of("moat-kv: ")) == 0 &&
         mkv_format_safe_text(mkv_bytes_of(text), &line) == 0 &&
         mkv_buf_append_u8(&line, '\n') == 0) {

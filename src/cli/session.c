@@ -74,7 +74,7 @@ static void tell_conflict(const moatkv_entry *winner, bool certain)
     uint64_t seq = 0;
     uint64_t counter = 0;
 
-    mkv_buf_init(&text, MKV_FORMAT_MAX);
+    mkv_buf_init(&text, SIZE_MAX / 2);
     (void)moatkv_entry_tick(winner, 0, &writer, &seq, &counter); /* every entry has one */
     (void)mkv_say(MKV_EXIT_CONFLICT,
                   "%.*s: this write lost to a concurrent one%s, by %.*s %llu %llu, which holds: %s",

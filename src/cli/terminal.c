@@ -115,7 +115,7 @@ static void ask(const char *question)
 {
     struct mkv_buf line;
 
-    mkv_buf_init(&line, 8U * QUESTION_LEN);
+    mkv_buf_init(&line, (size_t)8 * QUESTION_LEN);
     if (mkv_format_safe_text(mkv_bytes_of(question), &line) == 0) {
         (void)fprintf(stderr, "%.*s [y/N] ", (int)line.len, (const char *)line.at);
         (void)fflush(stderr);
