@@ -10,7 +10,8 @@
  */
 #define TOKEN_LEN     16U
 #define CLIENT_ID_MAX (MKV_NAME_MAX + 32U)
-#define SEQ_RESERVE   65536U /* session numbers that can be given out while the disk is full */
+#define SEQ_RESERVE   65536U /* session numbers that can be given out without writing */
+#define SEQ_DRAWN     (UINT64_C(1) << 55) /* those drawn at random begin here */
 
 static struct mkv_bytes mechanism_of(enum mkv_peer_kind peer)
 {
@@ -60,16 +61,20 @@ static int take_hello(struct mkv_server *server,
     return 0;
 }
 
-/* Proves that somebody has been given this session. */
-static void make_token(const struct mkv_server *server, uint64_t seq, uint8_t ret_token[TOKEN_LEN])
+static void hash_seq(const uint8_t secret[32], uint64_t seq, uint8_t ret_hash[TOKEN_LEN])
 {
     uint8_t text[8];
 
     for (unsigned i = 0; i < 8; i++) {
         text[i] = (uint8_t)(seq >> (56 - 8 * i));
     }
-    (void)crypto_generichash(ret_token, TOKEN_LEN, text, sizeof(text), server->secret,
-                             sizeof(server->secret));
+    (void)crypto_generichash(ret_hash, TOKEN_LEN, text, sizeof(text), secret, 32);
+}
+
+/* Proves that somebody has been given this session. */
+static void make_token(const struct mkv_server *server, uint64_t seq, uint8_t ret_token[TOKEN_LEN])
+{
+    hash_seq(server->secret, seq, ret_token);
 }
 
 /* The session that the client asks to go on with, if it may. */
@@ -105,6 +110,23 @@ static void take_over(struct mkv_server *server, struct mkv_session *session)
 }
 
 /*
+ * When none can be reserved: drawn from the secret of this start of the server, out of so many, and
+ * so far above the milliseconds of any calendar, that it will not come twice.
+ */
+static uint64_t drawn_seq(struct mkv_server *server, uint64_t seq)
+{
+    uint8_t drawn[TOKEN_LEN];
+    uint64_t number = 0;
+
+    server->seq_last = seq;
+    hash_seq(server->config.secret, seq, drawn);
+    for (unsigned i = 0; i < 8; i++) {
+        number = number << 8 | drawn[i];
+    }
+    return (number & (SEQ_DRAWN - 1)) | SEQ_DRAWN;
+}
+
+/*
  * A number never given out before, even if the store was restored from a backup: not below the
  * milliseconds since 2020.  What is reserved on disk may be given out without writing.
  */
@@ -119,13 +141,22 @@ static int next_seq(struct mkv_server *server, struct mkv_now now, uint64_t *ret
             error = mkv_rows_reserve_seq(server, seq + SEQ_RESERVE);
         }
     } else if (seq > server->seq_reserved) {
-        error = MKV_E_READ_ONLY;
+        *ret_seq = drawn_seq(server, seq);
+        return 0;
     }
     if (error == 0) {
         server->seq_last = seq;
         *ret_seq = seq;
     }
     return error;
+}
+
+int mkv_handshake_reserve(struct mkv_server *server, struct mkv_now now)
+{
+    uint64_t seq = server->seq_last + 1;
+
+    return mkv_rows_reserve_seq(server,
+                                (now.calendar_ms > seq ? now.calendar_ms : seq) + SEQ_RESERVE);
 }
 
 /* Room for one more: the session whose client has been away longest goes. */
@@ -223,7 +254,7 @@ static int open_session(struct mkv_server *server,
     } else {
         int error = add_session(server, now, &session);
 
-        if (error == MKV_E_BUSY || error == MKV_E_READ_ONLY) {
+        if (error == MKV_E_BUSY) {
             mkv_server_send_error(server, link, 0, error, mkv_error_text(error));
             return 0;
         }

@@ -67,6 +67,11 @@ int mkv_server_new(const struct mkv_server_config *config,
     return 0;
 }
 
+int mkv_server_begin(struct mkv_server *server, struct mkv_now now)
+{
+    return mkv_handshake_reserve(server, now);
+}
+
 void mkv_server_free(struct mkv_server *server)
 {
     size_t cursor = 0;

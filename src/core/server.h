@@ -72,6 +72,12 @@ int mkv_server_new(const struct mkv_server_config *config,
                    struct mkv_server **ret_server) MKV_MUST_CHECK;
 void mkv_server_free(struct mkv_server *server);
 
+/*
+ * To be committed right at the start: takes session numbers into reserve, which finds out whether
+ * the disk can be written before anybody waits for it.  If not: mkv_server_rollback().
+ */
+int mkv_server_begin(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
+
 /* Links are numbered by the caller: 1, 2, 3 ..., never reused. */
 int mkv_server_link_opened(struct mkv_server *server,
                            struct mkv_now now,

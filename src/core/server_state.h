@@ -103,6 +103,7 @@ int mkv_handshake_frame(struct mkv_server *server,
                         struct mkv_now now,
                         struct mkv_server_link *link,
                         const struct mkv_frame *frame) MKV_MUST_CHECK;
+int mkv_handshake_reserve(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
 void mkv_handshake_greet(struct mkv_server *server, const struct mkv_server_link *link);
 
 /* serve.c */

@@ -20,48 +20,6 @@ struct mkv_server_node {
     int error;
 };
 
-int mkv_server_node_new(const struct mkv_server_node_config *config,
-                        struct mkv_store *store,
-                        struct mkv_now now,
-                        struct mkv_server_node **ret_node)
-{
-    struct mkv_server_node *node = mkv_mem_alloc(sizeof(*node));
-
-    if (node == NULL) {
-        return MKV_E_NO_MEMORY;
-    }
-    node->config = *config;
-    node->store = store;
-    node->batch_until_ms = MKV_NEVER;
-    mkv_effects_init(&node->effects, config->server.root, config->server.profile);
-    mkv_buf_init(&node->key, MKV_PATH_KEY_MAX);
-
-    int error = mkv_server_new(&config->server, store, &node->effects, now, &node->server);
-
-    if (error == 0) {
-        error = mkv_store_commit(store);
-    }
-    if (error != 0) {
-        mkv_server_node_free(node);
-        return error;
-    }
-    mkv_effects_release(&node->effects);
-    *ret_node = node;
-    return 0;
-}
-
-void mkv_server_node_free(struct mkv_server_node *node)
-{
-    if (node == NULL) {
-        return;
-    }
-    mkv_server_free(node->server);
-    mkv_store_abort(node->store);
-    mkv_effects_deinit(&node->effects);
-    mkv_buf_deinit(&node->key);
-    mkv_mem_free(node);
-}
-
 static void close_batch(struct mkv_server_node *node)
 {
     node->batch_until_ms = MKV_NEVER;
@@ -114,6 +72,62 @@ static void commit(struct mkv_server_node *node, struct mkv_now now)
     close_batch(node);
     mkv_effects_release(&node->effects);
     tidy(node);
+}
+
+/* A disk that is full already is no reason not to start: what is stored can be read. */
+static void begin(struct mkv_server_node *node, struct mkv_now now)
+{
+    int error = mkv_server_begin(node->server, now);
+
+    if (error == 0) {
+        error = mkv_store_commit(node->store);
+    }
+    if (error != 0) {
+        fail(node, now, error);
+    }
+}
+
+void mkv_server_node_free(struct mkv_server_node *node)
+{
+    if (node == NULL) {
+        return;
+    }
+    mkv_server_free(node->server);
+    mkv_store_abort(node->store);
+    mkv_effects_deinit(&node->effects);
+    mkv_buf_deinit(&node->key);
+    mkv_mem_free(node);
+}
+
+int mkv_server_node_new(const struct mkv_server_node_config *config,
+                        struct mkv_store *store,
+                        struct mkv_now now,
+                        struct mkv_server_node **ret_node)
+{
+    struct mkv_server_node *node = mkv_mem_alloc(sizeof(*node));
+
+    if (node == NULL) {
+        return MKV_E_NO_MEMORY;
+    }
+    node->config = *config;
+    node->store = store;
+    node->batch_until_ms = MKV_NEVER;
+    mkv_effects_init(&node->effects, config->server.root, config->server.profile);
+    mkv_buf_init(&node->key, MKV_PATH_KEY_MAX);
+
+    int error = mkv_server_new(&config->server, store, &node->effects, now, &node->server);
+
+    if (error == 0) {
+        error = mkv_store_commit(store);
+    }
+    if (error != 0) {
+        mkv_server_node_free(node);
+        return error;
+    }
+    mkv_effects_release(&node->effects);
+    begin(node, now);
+    *ret_node = node;
+    return 0;
 }
 
 /* What every input ends with: @error is that of its step, @size what it weighed. */

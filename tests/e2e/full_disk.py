@@ -76,10 +76,19 @@ def write_until(writer, condition, first):
     return number
 
 
+def held_by(server):
+    """The tree; once more if the moment in which the disk fills up, and links are closed, is hit."""
+    try:
+        return rig.tree_of(server)
+    except rig.Failure as failure:
+        rig.say(f"once more: {failure}")
+        return rig.tree_of(server)
+
+
 def lost(server, writer):
     """Which entries are acknowledged and not there."""
     acked = writer.acked()  # first: more may come while we look
-    held = rig.tree_of(server)
+    held = held_by(server)
     return [line for line in acked if not held.get(f"e:{line - 1}", "").startswith(f"{line - 1} ")]
 
 

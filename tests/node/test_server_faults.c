@@ -232,6 +232,37 @@ static void test_nearly_full_disk_does_not_flap(void **state)
     assert_int_equal(failures, 1);
 }
 
+/* A restart finds no session numbers in reserve and can take none: logins and reads go on. */
+static void test_restart_on_a_full_disk_serves(void **state)
+{
+    struct mkv_frame read = {
+        .kind = MKV_FRAME_READ, .id = 1, .read = {.depth_max = 64, .credit = 4}};
+    char rows[1000];
+
+    (void)state;
+    world_fill(&world, world_login(&world, 1, NULL));
+    mkv_disk_resize(world.disk, 1);
+    world_crash(&world);
+    world_forget(&world);
+    world_start(&world);
+    uint64_t first = world_login(&world, 1, NULL);
+    uint64_t second = world_login(&world, 2, NULL);
+
+    assert_int_not_equal(first, second);
+    assert_int_equal(world_last(&world, 1, MKV_FRAME_STATE)->state.code, MKV_E_MAP_FULL);
+    assert_int_equal(world.n_closed, 0);
+    world_ask(&world, ":", read, 2);
+    world_wait(&world, 1);
+    world_collect(&world, 2, 1, ":", rows, sizeof(rows));
+    assert_string_equal(rows, "a=01;a:2=04;a.b=02;a.b.c=03;ab=05;");
+
+    mkv_disk_resize(world.disk, 0);
+    world_wait(&world, 1100);
+    world_update(&world, "new", "\x09", 20, first, 1);
+    world_wait(&world, 2);
+    assert_int_equal(world_acked(&world, 1), 1);
+}
+
 /* --- Everything at once, against a naive model -------------------------------------------- */
 
 #define PATHS   4U
@@ -333,6 +364,7 @@ int main(void)
         CASE(test_failing_disk),
         CASE(test_full_disk_keeps_serving),
         CASE(test_nearly_full_disk_does_not_flap),
+        CASE(test_restart_on_a_full_disk_serves),
         CASE(test_random_updates_agree_with_model),
     };
 
