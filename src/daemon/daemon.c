@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +16,7 @@
 
 #define GAP_GRACE_MS 200
 #define GAP_VOID_MS  30000
+#define FILES        4096 /* all links that there may be, and their clients in the embedded broker */
 
 /* Makes the directory and those above it, with rights for its owner only. */
 static int make_directory(const char *name, struct mkv_why *why)
@@ -148,8 +150,21 @@ static void on_deadline(void *context)
     (void)context;
 }
 
+/* As many files as we may open; usual limits are too low for all links, and are there to be raised. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < FILES) {
+        limit.rlim_cur = limit.rlim_max < FILES ? limit.rlim_max : FILES;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* without: fewer links, and io/listener waits */
+    }
+}
+
 static int start(struct daemon *daemon, struct mkv_why *why)
 {
+    raise_file_limit();
+
     int error = mkv_loop_new(&daemon->loop);
 
     if (error == 0) {
@@ -221,7 +236,7 @@ static void end(struct daemon *daemon)
 
 int mkv_daemon_run(const struct mkv_daemon_config *config, struct mkv_why *why)
 {
-    struct daemon daemon = {.config = config, .connections = {.n_max = MKV_SERVER_LINKS_MAX}};
+    struct daemon daemon = {.config = config, .connections = {.n_max = MKV_DAEMON_LINKS_MAX}};
     mkv_entropy_init();
 
     int error = start(&daemon, why);

@@ -19,6 +19,9 @@
 
 #define MKV_DAEMON_QOS 1
 
+#define MKV_DAEMON_LINKS_MAX                                                                       \
+    (MKV_SERVER_LINKS_MAX + 64U) /* room for those to be told that it is full */
+
 struct connection {
     struct daemon *daemon;
     uint64_t number;

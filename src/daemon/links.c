@@ -100,7 +100,8 @@ static void on_accepted(void *context, struct mkv_link *link)
 
 int mkv_daemon_open_listeners(struct daemon *daemon, struct mkv_why *why)
 {
-    const struct mkv_listener_options options = {.accepted = on_accepted, .context = daemon};
+    const struct mkv_listener_options options = {
+        .accepted = on_accepted, .context = daemon, .links_max = MKV_DAEMON_LINKS_MAX};
 
     for (uint32_t i = 0; i < daemon->config->n_listen; i++) {
         int error = mkv_listener_new(daemon->loop, &daemon->config->listen[i], &options, why,
