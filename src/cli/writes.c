@@ -38,10 +38,10 @@ static void show_progress(struct mkv_writes *writes)
     }
     writes->shown_ms = now_ms;
     if (writes->n_planned > 0) {
-        (void)mkv_say(MKV_EXIT_OK, "%llu of %llu entries done", n_done,
+        (void)mkv_say(MKV_EXIT_OK, "%llu of %llu done so far", n_done,
                       (unsigned long long)writes->n_planned);
     } else {
-        (void)mkv_say(MKV_EXIT_OK, "%llu entries done", n_done);
+        (void)mkv_say(MKV_EXIT_OK, "%llu done so far", n_done);
     }
 }
 
