@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "io/clock.h"
@@ -28,6 +29,7 @@ struct mkv_mosq {
     struct mosquitto *client; /* owned, as are the next two */
     struct event *readable;
     struct event *writable;
+    int event_fd; /* of the library's socket, but ours: for the two events; -1: none */
     bool writing; /* writable is active */
     bool paused;
     bool muted;
@@ -367,8 +369,14 @@ static int watch_socket(struct mkv_mosq *mosq)
     int fd = mosquitto_socket(mosq->client);
 
     (void)fcntl(fd, F_SETFD, FD_CLOEXEC); /* the library forgets it */
-    mosq->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_socket, mosq);
-    mosq->writable = event_new(base, fd, EV_WRITE | EV_PERSIST, on_socket, mosq);
+
+    /* The library closes its socket when it likes, and libevent must not find it closed. */
+    mosq->event_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (mosq->event_fd < 0) {
+        return errno;
+    }
+    mosq->readable = event_new(base, mosq->event_fd, EV_READ | EV_PERSIST, on_socket, mosq);
+    mosq->writable = event_new(base, mosq->event_fd, EV_WRITE | EV_PERSIST, on_socket, mosq);
     if (mosq->readable == NULL || mosq->writable == NULL || event_add(mosq->readable, NULL) != 0) {
         return ENOMEM;
     }
@@ -413,6 +421,7 @@ int mkv_mosq_open(struct mkv_loop *loop,
         *ret_errno = ENOMEM;
         return MKV_E_NO_CONNECTION;
     }
+    mosq->event_fd = -1;
     mosq->loop = loop;
     mosq->options = target->options;
     mosq->events = events;
@@ -463,6 +472,9 @@ void mkv_mosq_close(struct mkv_mosq *mosq)
         (void)mosquitto_disconnect(mosq->client); /* as far as the socket takes it at once */
     }
     mosquitto_destroy(mosq->client);
+    if (mosq->event_fd >= 0) {
+        (void)close(mosq->event_fd);
+    }
     mosq->ended = true;
     abandon_requests(mosq);
     mkv_mem_free(mosq);
