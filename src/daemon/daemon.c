@@ -144,10 +144,13 @@ static void on_signal(void *context, int number)
     daemon->ending = true;
 }
 
-/* The main loop looks at what is due after each turn; the timer only ends its wait. */
+/*
+ * What is due is done by the main loop, after whatever woke it.  But the timer may be early by a
+ * part of a millisecond: then it has to be set again.
+ */
 static void on_deadline(void *context)
 {
-    (void)context;
+    mkv_daemon_pump(context);
 }
 
 /* As many files as we may open; usual limits are too low for all links, and are there to be raised. */
