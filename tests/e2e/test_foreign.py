@@ -369,7 +369,7 @@ def survives_sigkill(server):
 
 
 def moves_to_a_new_session(server):
-    """The token is wrong: what was pending is written anew with the same tock, naming its old self."""
+    """The token is wrong: what was pending is written anew, same tock, naming its old self."""
     loop = Loop()
     client = ready_client(loop, server)
     client.auto_repeat = False
@@ -385,7 +385,8 @@ def moves_to_a_new_session(server):
     equal(client.counter, 3, "the counter of the new session")
     for old in (stored, hidden):
         new = old.moved_to.entry
-        equal((new.tock, new.value, new.ticks[1:]), (old.entry.tock, old.entry.value, [old.entry.dot]))
+        wanted = old.entry.tock, old.entry.value, [old.entry.dot]
+        equal((new.tock, new.value, new.ticks[1:]), wanted, "what was written anew")
         kept = entry_at(loop, client, old.path)
         if kept.order() != max(old.entry.order(), new.order()) and kept != new:
             return [f"kept is {kept}"]
@@ -455,6 +456,10 @@ def at_the_limits(server):
     settle(loop, ok)
     equal(ok.state, "acked", "a value of 1 MiB")
     equal(entry_at(loop, other, ok.path), ok.entry, "a value of 1 MiB")
+    over = other.write(ok.path, Raw(biggest.data[:-1] + b"x"), replaces=[])
+    settle(loop, over)
+    loop.until(lambda: client.conflicts, DEADLINE_S, "a conflict of two values of 1 MiB")
+    equal(client.conflicts[0]["loser"] == ok.entry, True, "whether the loser is ours")
     deep = Raw(b"\x81" * 64 + b"\x00"), Raw(b"\x81" * 65 + b"\x00")
     many = Raw(b"\x99\xff\xff" + bytes(65535)), Raw(b"\x9a\x00\x01\x00\x00" + bytes(65536))
     settle(loop, client.write(["limit", "deep"], deep[0]), client.write(["limit", "many"], many[0]))

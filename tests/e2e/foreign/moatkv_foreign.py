@@ -18,7 +18,7 @@ import socket
 import struct
 import time
 
-from net import Broker, Link, Loop, connect_stream
+from net import Broker, Link, Loop  # Loop is for users of this module
 from wire import *
 
 SOFTWARE = "moatkv_foreign 1"

@@ -37,7 +37,11 @@ class Process:
         with open(log, "ab") as out:
             start = out.tell()
             self.child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, preexec_fn=die_with_parent
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                preexec_fn=die_with_parent,
             )
         atexit.register(self.kill)
         deadline = time.monotonic() + DEADLINE_S
@@ -148,7 +152,8 @@ def ready_client(loop, server_or_address, **options):
 
 
 def settle(loop, *writes, seconds=DEADLINE_S):
-    loop.until(lambda: all(w.state != "pending" for w in writes), seconds, f"an answer to {len(writes)} writes")
+    is_settled = lambda: all(write.state != "pending" for write in writes)
+    loop.until(is_settled, seconds, f"an answer to {len(writes)} writes")
 
 
 def ask(loop, request, seconds=DEADLINE_S):
