@@ -45,6 +45,7 @@ class Disk:
                               check=False, capture_output=True, text=True)
         if done.returncode:
             raise rig.Skipped(f"cannot mount: {done.stderr.strip()}")
+        place.mounts.append(self.path)
 
     def fill(self, spare=0):
         """Leaves no more than @spare bytes."""

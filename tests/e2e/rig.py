@@ -519,6 +519,8 @@ class Place:
         return complaints
 
     def remove(self):
+        while self.mounts:
+            subprocess.run(["umount", "-l", self.mounts.pop()], check=False, capture_output=True)
         shutil.rmtree(self.path, ignore_errors=True)
 
 
