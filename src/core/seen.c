@@ -113,13 +113,13 @@ bool mkv_seen_has(const struct mkv_seen *seen, uint64_t counter)
     return false;
 }
 
-bool mkv_seen_hole(const struct mkv_seen *seen, struct mkv_run *ret_hole)
+bool mkv_seen_hole(const struct mkv_seen *seen, uint32_t i, struct mkv_run *ret_hole)
 {
-    if (seen->n_runs == 0) {
+    if (i >= seen->n_runs) {
         return false;
     }
-    ret_hole->first = seen->low + 1;
-    ret_hole->last = seen->runs[0].first - 1;
+    ret_hole->first = (i == 0 ? seen->low : seen->runs[i - 1].last) + 1;
+    ret_hole->last = seen->runs[i].first - 1;
     return true;
 }
 

@@ -42,8 +42,8 @@ enum mkv_seen_verdict mkv_seen_add(struct mkv_seen *seen, uint64_t first, uint64
 
 bool mkv_seen_has(const struct mkv_seen *seen, uint64_t counter);
 
-/* The first hole: the counters missing before the first run.  False if nothing is missing. */
-bool mkv_seen_hole(const struct mkv_seen *seen, struct mkv_run *ret_hole);
+/* Hole @i: the counters missing before run @i.  False if there are not so many. */
+bool mkv_seen_hole(const struct mkv_seen *seen, uint32_t i, struct mkv_run *ret_hole);
 
 /* The highest counter that arrived; 0: none. */
 uint64_t mkv_seen_top(const struct mkv_seen *seen);

@@ -142,9 +142,9 @@ void mkv_server_broker(struct mkv_server *server, struct mkv_now now, bool conne
 
 /* --- Time --------------------------------------------------------------------------------- */
 
-static void ask_repeat(struct mkv_server *server,
-                       const struct mkv_session *session,
-                       struct mkv_run run)
+static void send_repeat(struct mkv_server *server,
+                        const struct mkv_session *session,
+                        struct mkv_run run)
 {
     struct mkv_frame frame = {
         .kind = MKV_FRAME_REPEAT,
@@ -153,10 +153,33 @@ static void ask_repeat(struct mkv_server *server,
 
     server->counts.repeats += run.last - run.first + 1;
     mkv_effect_send(server->effects, session->link, &frame);
+}
+
+/*
+ * Asks for the first hole, and for the others as far as the window goes: what loses one update
+ * often loses many, and one hole after the other would take a grace each.
+ */
+static void ask_repeat(struct mkv_server *server,
+                       const struct mkv_session *session,
+                       struct mkv_run first)
+{
+    uint64_t n_asked = first.last - first.first + 1;
+    struct mkv_run hole;
+
+    send_repeat(server, session, first);
+    for (uint32_t i = 1; mkv_seen_hole(&session->seen, i, &hole); i++) {
+        uint64_t n = hole.last - hole.first + 1;
+
+        if (n > MKV_REPEAT_WINDOW - n_asked) {
+            break;
+        }
+        send_repeat(server, session, hole);
+        n_asked += n;
+    }
     mkv_effect_log(server->effects, MKV_LOG_INFO,
-                   "client %llu: updates %llu..%llu did not arrive; asked to repeat (%u)",
-                   (unsigned long long)session->seq, (unsigned long long)run.first,
-                   (unsigned long long)run.last, session->tries);
+                   "client %llu: %llu updates from %llu on did not arrive; asked to repeat (%u)",
+                   (unsigned long long)session->seq, (unsigned long long)n_asked,
+                   (unsigned long long)first.first, session->tries);
 }
 
 /* The ACK that follows covers the counters given up: their writer must learn that first. */

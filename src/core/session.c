@@ -19,7 +19,7 @@ static void schedule(struct mkv_session *session,
     struct mkv_run hole;
 
     session->tries = 0;
-    if (!mkv_seen_hole(&session->seen, &hole)) {
+    if (!mkv_seen_hole(&session->seen, 0, &hole)) {
         session->ask_ms = MKV_NEVER;
     } else if (session->link != 0) {
         session->ask_ms = now.ms + limits->grace_ms;
@@ -50,7 +50,7 @@ enum mkv_session_action mkv_session_due(struct mkv_session *session,
 {
     struct mkv_run hole;
 
-    if (now.ms < session->ask_ms || !mkv_seen_hole(&session->seen, &hole)) {
+    if (now.ms < session->ask_ms || !mkv_seen_hole(&session->seen, 0, &hole)) {
         return MKV_SESSION_WAIT;
     }
     if (hole.last - hole.first >= MKV_REPEAT_WINDOW) {
@@ -63,7 +63,7 @@ enum mkv_session_action mkv_session_due(struct mkv_session *session,
         return MKV_SESSION_ASK;
     }
     if (session->link == 0) { /* nobody is left who could fill it: all of it, at once */
-        (void)mkv_seen_hole(&session->seen, ret_run);
+        (void)mkv_seen_hole(&session->seen, 0, ret_run);
     }
     session->refused = true;
     (void)mkv_session_note(session, now, limits, *ret_run);

@@ -49,7 +49,7 @@ enum mkv_seen_verdict mkv_session_note(struct mkv_session *session,
 
 enum mkv_session_action {
     MKV_SESSION_WAIT,
-    MKV_SESSION_ASK,  /* the client, for *ret_run */
+    MKV_SESSION_ASK,  /* the client, for *ret_run, and for later holes while at it */
     MKV_SESSION_VOID, /* *ret_run has been given up and is recorded as void */
 };
 

@@ -38,7 +38,7 @@ static void compare(const struct mkv_seen *seen, const bool *model)
         assert_true(seen->runs[i].first >= before + 2);
         assert_true(seen->runs[i].first <= seen->runs[i].last);
     }
-    if (mkv_seen_hole(seen, &hole)) {
+    if (mkv_seen_hole(seen, 0, &hole)) {
         assert_int_equal(hole.first, low + 1);
         assert_false(model[hole.last]);
         assert_true(model[hole.last + 1]);

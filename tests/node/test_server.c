@@ -214,6 +214,23 @@ static void test_gap_is_asked_for_and_filled(void **state)
     assert_int_equal(world_count(&world, 1, MKV_FRAME_REPEAT), 0);
 }
 
+static void test_all_gaps_are_asked_for_at_once(void **state)
+{
+    (void)state;
+    uint64_t seq = world_login(&world, 1, NULL);
+
+    for (uint64_t counter = 2; counter <= 40; counter += 2) {
+        world_update(&world, "a", "\x01", counter, seq, counter);
+    }
+    world_wait(&world, 201);
+    assert_int_equal(world_count(&world, 1, MKV_FRAME_REPEAT), 20);
+    for (uint64_t counter = 1; counter < 40; counter += 2) {
+        world_update(&world, "a", "\x01", counter, seq, counter);
+    }
+    world_wait(&world, 2);
+    assert_int_equal(world_acked(&world, 1), 40);
+}
+
 static void test_void_closes_a_gap(void **state)
 {
     struct mkv_frame gone = {.kind = MKV_FRAME_VOID, .range = {1, 2}};
@@ -570,6 +587,7 @@ int main(void)
         CASE(test_ack_follows_commit),
         CASE(test_what_was_not_committed_was_not_acknowledged),
         CASE(test_gap_is_asked_for_and_filled),
+        CASE(test_all_gaps_are_asked_for_at_once),
         CASE(test_void_closes_a_gap),
         CASE(test_what_never_arrives_is_nacked),
         CASE(test_nothing_is_given_up_while_the_broker_is_away),
