@@ -283,10 +283,11 @@ static void await_changes(const struct watcher *watcher, int n)
 
 static void test_watch(void **state)
 {
-    struct watcher watcher = {0};
+    static struct watcher watcher; /* outlives the test: the watch ends in teardown() */
     uint64_t id = 0;
 
     (void)state;
+    watcher = (struct watcher){0};
     assert_int_equal(moatkv_set_sync(kv, moatkv_text("w.a"), seven, 0, PATIENCE_MS), 0);
     assert_int_equal(moatkv_watch(kv, moatkv_text("w"), on_watch, &watcher, &id), 0);
     await(&watcher.n_synced);
@@ -404,9 +405,10 @@ static void test_own_loop(void **state)
 static void test_two_handles(void **state)
 {
     moatkv *other = open_kv(server.server, "");
-    struct watcher watcher = {0};
+    static struct watcher watcher; /* outlives the test: the watch ends in teardown() */
 
     (void)state;
+    watcher = (struct watcher){0};
     assert_int_equal(moatkv_watch(kv, moatkv_text("two"), on_watch, &watcher, NULL), 0);
     await(&watcher.n_synced);
     assert_int_equal(moatkv_set_sync(other, moatkv_text("two.x"), seven, 0, PATIENCE_MS), 0);
@@ -444,11 +446,12 @@ static void test_nobody_there(void **state)
 static void test_server_killed(void **state)
 {
     struct seen seen = {0};
-    struct watcher watcher = {0};
+    static struct watcher watcher; /* outlives the test: the watch ends in teardown() */
     char path[32];
     moatkv_entry *entry = NULL;
 
     (void)state;
+    watcher = (struct watcher){0};
     assert_int_equal(moatkv_watch(kv, moatkv_text("k"), on_watch, &watcher, NULL), 0);
     await(&watcher.n_synced);
     for (int i = 0; i < 500; i++) {
