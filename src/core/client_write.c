@@ -392,7 +392,7 @@ void mkv_client_write_repeat(struct mkv_client *client, const struct mkv_frame_r
         if (held > next) {
             send_void(client, next, held - 1);
         }
-        if (held <= last) {
+        if (update != NULL && held <= last) {
             if (!update->in_flight && mkv_client_ready(client)) {
                 publish(client, update);
             }

@@ -18,7 +18,7 @@
 #include "wire/update.h"
 
 #define MKV_PENDING_COUNT_MAX 1000U
-#define MKV_PENDING_BYTES_MAX (16U * 1024U * 1024U)
+#define MKV_PENDING_BYTES_MAX ((size_t)16 * 1024 * 1024)
 
 struct mkv_pending_update {
     struct mkv_pending_update *next; /* with a greater counter */

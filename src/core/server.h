@@ -81,19 +81,19 @@ int mkv_server_begin(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHE
 /* Links are numbered by the caller: 1, 2, 3 ..., never reused. */
 int mkv_server_link_opened(struct mkv_server *server,
                            struct mkv_now now,
-                           uint64_t link,
+                           uint64_t number,
                            enum mkv_peer_kind peer) MKV_MUST_CHECK;
 int mkv_server_link_closed(struct mkv_server *server,
                            struct mkv_now now,
-                           uint64_t link) MKV_MUST_CHECK;
+                           uint64_t number) MKV_MUST_CHECK;
 int mkv_server_frame(struct mkv_server *server,
                      struct mkv_now now,
-                     uint64_t link,
+                     uint64_t number,
                      const struct mkv_frame *frame) MKV_MUST_CHECK;
 /* A frame could not be decoded. */
 int mkv_server_bad_frame(struct mkv_server *server,
                          struct mkv_now now,
-                         uint64_t link,
+                         uint64_t number,
                          int error,
                          uint64_t id) MKV_MUST_CHECK;
 
@@ -114,7 +114,7 @@ void mkv_server_query(struct mkv_server *server, const struct mkv_query *query);
 void mkv_server_birth(struct mkv_server *server, const struct mkv_birth *birth);
 
 /* The link's output has piled up, or drained again: meanwhile no more pages are made for it. */
-void mkv_server_congested(struct mkv_server *server, uint64_t link, bool congested);
+void mkv_server_congested(struct mkv_server *server, uint64_t number, bool congested);
 
 /* The connection to the broker came or went. */
 void mkv_server_broker(struct mkv_server *server, struct mkv_now now, bool connected);

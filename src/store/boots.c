@@ -3,7 +3,7 @@
 
 #include "store/row.h"
 
-#define BOOT_LEN (2 * MKV_POSITION_LEN)
+#define BOOT_LEN ((size_t)2 * MKV_POSITION_LEN)
 
 static void forget_oldest(struct mkv_boots *boots, uint32_t n)
 {

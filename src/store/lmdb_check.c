@@ -175,7 +175,7 @@ static struct node_head node_at(const uint8_t *page, unsigned i, const uint8_t *
     struct node_head head;
     uint16_t offset;
 
-    memcpy(&offset, page + PAGE_HEAD_LEN + 2 * i, sizeof(offset));
+    memcpy(&offset, page + PAGE_HEAD_LEN + (size_t)2 * i, sizeof(offset));
     memcpy(&head, page + offset, sizeof(head));
     *ret_key = page + offset + sizeof(head);
     return head;
@@ -216,7 +216,7 @@ static bool check_nodes(struct check *c, size_t number, const uint8_t *page, uns
         uint16_t offset;
         const uint8_t *key;
 
-        memcpy(&offset, page + PAGE_HEAD_LEN + 2 * i, sizeof(offset));
+        memcpy(&offset, page + PAGE_HEAD_LEN + (size_t)2 * i, sizeof(offset));
         if (offset < head.upper || offset % 2 != 0 ||
             offset > c->page_size - sizeof(struct node_head)) {
             return fail(c, number, "an offset is out of range");

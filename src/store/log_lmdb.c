@@ -79,7 +79,10 @@ static struct lmdb_log *lmdb_of(struct mkv_log *log)
 
 static MDB_val val_of(struct mkv_bytes bytes)
 {
-    return (MDB_val){.mv_size = bytes.len, .mv_data = (void *)(uintptr_t)bytes.at};
+    MDB_val val = {.mv_size = bytes.len};
+
+    memcpy(&val.mv_data, &bytes.at, sizeof(val.mv_data)); /* LMDB only reads what it points to */
+    return val;
 }
 
 static struct mkv_bytes bytes_of(MDB_val val)

@@ -10,7 +10,7 @@
 #include "store/row.h"
 
 #define IDENTITY_LEN (MKV_STORE_ID_LEN + MKV_DIGEST_KEY_LEN)
-#define CORRUPT_LEN  (2 * MKV_POSITION_LEN)
+#define CORRUPT_LEN  ((size_t)2 * MKV_POSITION_LEN)
 
 /* Far beyond what any log can reach, and far enough below 2^63 to go on from. */
 #define POSITION_MAX (UINT64_C(1) << 62)
