@@ -37,6 +37,24 @@ void mkv_effect_publish(struct mkv_effects *effects,
                         struct mkv_bytes key,
                         const struct mkv_update *update);
 
+/*
+ * Opens a link to another server: @address is text as servers tell it (docs/protocol.md, 9), @link
+ * the number that it will have, MKV_LINK_OUT or more.  mkv_server_dialled() tells how it went.
+ */
+void mkv_effect_dial(struct mkv_effects *effects, uint64_t link, struct mkv_bytes address);
+
+/*
+ * Sets an entry aside that is about to be removed or replaced although nothing newer is known of:
+ * it must be safe elsewhere before the batch is committed.
+ */
+void mkv_effect_quarantine(struct mkv_effects *effects,
+                           struct mkv_bytes key,
+                           const struct mkv_update *entry);
+
+/* The server cannot go on, and @reason says why and how to mend it.  Only the first one counts. */
+void mkv_effect_stop(struct mkv_effects *effects, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 /* Publishes on <root>/svc/server. */
 void mkv_effect_reply(struct mkv_effects *effects, const struct mkv_server_reply *reply);
 

@@ -140,6 +140,26 @@ void mkv_server_broker(struct mkv_server *server, struct mkv_now now, bool conne
     }
 }
 
+int mkv_server_dialled(struct mkv_server *server, struct mkv_now now, uint64_t number, int error)
+{
+    (void)server;
+    (void)now;
+    (void)number;
+    (void)error;
+    return 0;
+}
+
+bool mkv_server_ready(const struct mkv_server *server)
+{
+    return server->broker_connected;
+}
+
+void mkv_server_leave(struct mkv_server *server, struct mkv_now now)
+{
+    (void)server;
+    (void)now;
+}
+
 /* --- Time --------------------------------------------------------------------------------- */
 
 static void send_repeat(struct mkv_server *server,

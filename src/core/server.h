@@ -40,6 +40,19 @@
 #define MKV_RESUME_MS        86400000 /* a session can be resumed for this long */
 #define MKV_PROBE_MS         1000     /* how often a full disk is tried again */
 
+#define MKV_LINK_OUT (UINT64_C(1) << 62) /* links that we dial have this number, or a greater one */
+
+/* How fast a cluster moves; constants of it, but for tests. */
+struct mkv_cluster_times {
+    int64_t ping_ms;      /* between two pings of a server */
+    int64_t join_wait_ms; /* how long a server waits for others before it starts alone */
+    int64_t horizon_ms;   /* how old an update may be, in time that this server was up */
+    int64_t grace_ms;     /* how long a difference to another server may be mere delay */
+    int64_t query_ms;     /* how long each rank waits for the one before it to answer a query */
+};
+
+#define MKV_CLUSTER_TIMES ((struct mkv_cluster_times){10000, 1000, 86400000, 500, 300})
+
 /* All bytes are borrowed and must outlive the server. */
 struct mkv_server_config {
     struct mkv_bytes name;
@@ -52,6 +65,10 @@ struct mkv_server_config {
     uint32_t qos;
     struct mkv_session_limits session_limits;
     uint8_t secret[32]; /* random; used if the store has none yet */
+    struct mkv_cluster_times times;
+    bool alone;           /* nobody else can be on the broker yet: no waiting for others */
+    bool restored;        /* the store is a copy of an earlier state: it may not start alone ... */
+    bool accept_restored; /* ... unless somebody vouched for that */
 };
 
 /* How a peer got here decides how it may log in. */
@@ -90,6 +107,9 @@ int mkv_server_frame(struct mkv_server *server,
                      struct mkv_now now,
                      uint64_t number,
                      const struct mkv_frame *frame) MKV_MUST_CHECK;
+/* How mkv_effect_dial() went: 0, and frames follow; or an error, and nothing will. */
+int mkv_server_dialled(struct mkv_server *server, struct mkv_now now, uint64_t number, int error)
+    MKV_MUST_CHECK;
 /* A frame could not be decoded. */
 int mkv_server_bad_frame(struct mkv_server *server,
                          struct mkv_now now,
@@ -118,6 +138,12 @@ void mkv_server_congested(struct mkv_server *server, uint64_t number, bool conge
 
 /* The connection to the broker came or went. */
 void mkv_server_broker(struct mkv_server *server, struct mkv_now now, bool connected);
+
+/* Whether it has joined the cluster and serves clients. */
+bool mkv_server_ready(const struct mkv_server *server);
+
+/* Tells the others that this server goes. */
+void mkv_server_leave(struct mkv_server *server, struct mkv_now now);
 
 /* Does what is due; call it at mkv_server_deadline() or later. */
 int mkv_server_time(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;

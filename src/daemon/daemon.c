@@ -113,6 +113,7 @@ static int make_node(struct daemon *daemon, struct mkv_why *why)
                    .software = mkv_bytes_of(MKV_DAEMON_SOFTWARE),
                    .profile = daemon->config->profile,
                    .qos = MKV_DAEMON_QOS,
+                   .times = MKV_CLUSTER_TIMES,
                    .session_limits = {.grace_ms = GAP_GRACE_MS, .void_ms = GAP_VOID_MS}},
         .window_ms = daemon->config->ack_window_ms,
     };

@@ -67,7 +67,7 @@ static void send_over_link(struct daemon *daemon, const struct mkv_output *outpu
 static void publish(struct daemon *daemon, const struct mkv_output *output)
 {
     struct mkv_mqtt_message message = {
-        .topic = output->topic, .payload = output->payload, .qos = MKV_DAEMON_QOS};
+        .topic = output->topic, .payload = output->payload, .qos = (int)output->qos};
     int error = mkv_mqtt_publish(daemon->mqtt, &message, 0);
 
     if (error != 0) {
@@ -109,6 +109,16 @@ void mkv_daemon_pump(struct daemon *daemon)
             break;
         case MKV_OUTPUT_PUBLISH:
             publish(daemon, &output);
+            break;
+        case MKV_OUTPUT_DIAL:
+            mkv_server_node_dialled(daemon->node, mkv_daemon_now(daemon), output.link,
+                                    MKV_E_NO_CONNECTION);
+            break;
+        case MKV_OUTPUT_STOP:
+            daemon->error = MKV_E_REFUSED;
+            daemon->ending = true;
+            mkv_why_set(&daemon->why, "%.*s", (int)output.payload.len,
+                        (const char *)output.payload.at);
             break;
         case MKV_OUTPUT_LOG:
             write_log(daemon, output.level, output.payload);

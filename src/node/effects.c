@@ -6,24 +6,32 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "wire/cbor.h"
+#include "wire/path.h"
 
 struct record {
     enum mkv_output_kind kind;
     enum mkv_log_level level;
+    uint32_t qos;
     uint64_t link;
     size_t topic_len;
     size_t payload_len;
 };
 
-void mkv_effects_init(struct mkv_effects *effects, struct mkv_bytes root, enum mkv_profile profile)
+void mkv_effects_init(struct mkv_effects *effects,
+                      struct mkv_bytes root,
+                      enum mkv_profile profile,
+                      uint32_t qos)
 {
-    *effects = (struct mkv_effects){.root = root, .profile = profile};
+    *effects = (struct mkv_effects){.root = root, .profile = profile, .qos = qos};
+    mkv_buf_init(&effects->quarantine, MKV_OUTPUTS_MAX);
     mkv_buf_init(&effects->queue, MKV_OUTPUTS_MAX);
 }
 
 void mkv_effects_deinit(struct mkv_effects *effects)
 {
     mkv_buf_deinit(&effects->queue);
+    mkv_buf_deinit(&effects->quarantine);
 }
 
 void mkv_effects_release(struct mkv_effects *effects)
@@ -39,7 +47,18 @@ size_t mkv_effects_held(const struct mkv_effects *effects)
 void mkv_effects_drop(struct mkv_effects *effects)
 {
     mkv_buf_truncate(&effects->queue, effects->released);
+    mkv_buf_clear(&effects->quarantine);
     effects->error = 0;
+}
+
+struct mkv_bytes mkv_effects_quarantine(const struct mkv_effects *effects)
+{
+    return mkv_buf_bytes(&effects->quarantine);
+}
+
+void mkv_effects_quarantined(struct mkv_effects *effects)
+{
+    mkv_buf_clear(&effects->quarantine);
 }
 
 bool mkv_effects_take(struct mkv_effects *effects, struct mkv_output *ret_output)
@@ -60,6 +79,7 @@ bool mkv_effects_take(struct mkv_effects *effects, struct mkv_output *ret_output
     *ret_output = (struct mkv_output){
         .kind = record.kind,
         .level = record.level,
+        .qos = record.qos,
         .link = record.link,
         .topic = mkv_bytes(at, record.topic_len),
         .payload = mkv_bytes(at + record.topic_len, record.payload_len),
@@ -135,7 +155,34 @@ void mkv_effect_publish(struct mkv_effects *effects,
     if (effects->error == 0) {
         effects->error = mkv_update_encode(update, &effects->queue);
     }
-    end_record(effects, start, topic_len, (struct record){.kind = MKV_OUTPUT_PUBLISH});
+    end_record(effects, start, topic_len,
+               (struct record){.kind = MKV_OUTPUT_PUBLISH, .qos = effects->qos});
+}
+
+/* In the order of a dump file's rows: docs/formats.md, 3.1. */
+void mkv_effect_quarantine(struct mkv_effects *effects,
+                           struct mkv_bytes key,
+                           const struct mkv_update *entry)
+{
+    struct mkv_cbor_writer w;
+
+    mkv_cbor_writer_init(&w, &effects->quarantine);
+    mkv_cbor_write_array(&w, entry->present ? 4 : 3);
+    mkv_path_to_cbor(key, &w);
+    mkv_entry_write_parts(&w, entry);
+    if (effects->error == 0) {
+        effects->error = w.error == MKV_E_TOO_LARGE ? MKV_E_QUEUE_FULL : w.error;
+    }
+}
+
+void mkv_effect_dial(struct mkv_effects *effects, uint64_t link, struct mkv_bytes address)
+{
+    size_t start = begin_record(effects);
+
+    if (effects->error == 0) {
+        effects->error = mkv_buf_append(&effects->queue, address);
+    }
+    end_record(effects, start, 0, (struct record){.kind = MKV_OUTPUT_DIAL, .link = link});
 }
 
 void mkv_effect_reply(struct mkv_effects *effects, const struct mkv_server_reply *reply)
@@ -151,7 +198,8 @@ void mkv_effect_reply(struct mkv_effects *effects, const struct mkv_server_reply
     if (effects->error == 0) {
         effects->error = mkv_server_reply_encode(reply, &effects->queue);
     }
-    end_record(effects, start, topic_len, (struct record){.kind = MKV_OUTPUT_PUBLISH});
+    end_record(effects, start, topic_len,
+               (struct record){.kind = MKV_OUTPUT_PUBLISH, .qos = effects->qos});
 }
 
 bool mkv_effect_room(const struct mkv_effects *effects)
@@ -179,18 +227,36 @@ static void make_printable(char *text)
     }
 }
 
-void mkv_effect_log(struct mkv_effects *effects, enum mkv_log_level level, const char *format, ...)
+static void add_line(struct mkv_effects *effects,
+                     struct record record,
+                     const char *format,
+                     va_list arguments)
 {
     char text[1024];
-    va_list arguments;
     size_t start = begin_record(effects);
 
-    va_start(arguments, format);
     (void)vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
     make_printable(text);
     if (effects->error == 0) {
         effects->error = mkv_buf_append(&effects->queue, mkv_bytes_of(text));
     }
-    end_record(effects, start, 0, (struct record){.kind = MKV_OUTPUT_LOG, .level = level});
+    end_record(effects, start, 0, record);
+}
+
+void mkv_effect_log(struct mkv_effects *effects, enum mkv_log_level level, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    add_line(effects, (struct record){.kind = MKV_OUTPUT_LOG, .level = level}, format, arguments);
+    va_end(arguments);
+}
+
+void mkv_effect_stop(struct mkv_effects *effects, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    add_line(effects, (struct record){.kind = MKV_OUTPUT_STOP}, format, arguments);
+    va_end(arguments);
 }

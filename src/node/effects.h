@@ -17,21 +17,30 @@
 #define MKV_OUTPUTS_ROOM (8U << 20)   /* no more pages are made while this much waits */
 
 struct mkv_effects {
-    struct mkv_buf queue; /* records: head, topic, payload */
-    size_t taken;         /* bytes of the queue that have left */
-    size_t released;      /* bytes of the queue that may leave */
-    int error;            /* the first that occurred in this batch, or 0 */
+    struct mkv_buf queue;      /* records: head, topic, payload */
+    struct mkv_buf quarantine; /* of this batch: rows of a dump file, one after the other */
+    size_t taken;              /* bytes of the queue that have left */
+    size_t released;           /* bytes of the queue that may leave */
+    int error;                 /* the first that occurred in this batch, or 0 */
     struct mkv_bytes root;
     enum mkv_profile profile;
+    uint32_t qos; /* of updates and replies */
 };
 
 /* @root must outlive it. */
-void mkv_effects_init(struct mkv_effects *effects, struct mkv_bytes root, enum mkv_profile profile);
+void mkv_effects_init(struct mkv_effects *effects,
+                      struct mkv_bytes root,
+                      enum mkv_profile profile,
+                      uint32_t qos);
 void mkv_effects_deinit(struct mkv_effects *effects);
 
 void mkv_effects_release(struct mkv_effects *effects);
 size_t mkv_effects_held(const struct mkv_effects *effects); /* bytes not released */
 void mkv_effects_drop(struct mkv_effects *effects); /* what is held back; clears the error */
+
+/* What this batch sets aside, and that it has been. */
+struct mkv_bytes mkv_effects_quarantine(const struct mkv_effects *effects);
+void mkv_effects_quarantined(struct mkv_effects *effects);
 
 /* Takes the next released output; its bytes are valid until the queue is next changed. */
 bool mkv_effects_take(struct mkv_effects *effects, struct mkv_output *ret_output);

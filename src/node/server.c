@@ -55,12 +55,26 @@ static void tidy(struct mkv_server_node *node)
     }
 }
 
+/* Before the commit: should that fail, it is kept twice, which harms nobody. */
+static int keep_quarantine(struct mkv_server_node *node)
+{
+    const struct mkv_quarantine *quarantine = &node->config.quarantine;
+    struct mkv_bytes rows = mkv_effects_quarantine(&node->effects);
+    int error = rows.len == 0 ? 0 : quarantine->keep(quarantine->context, rows);
+
+    mkv_effects_quarantined(&node->effects);
+    return error;
+}
+
 static void commit(struct mkv_server_node *node, struct mkv_now now)
 {
     int error = mkv_server_settle(node->server, now);
 
     if (error == 0) {
         error = node->effects.error;
+    }
+    if (error == 0) {
+        error = keep_quarantine(node);
     }
     if (error == 0) {
         error = mkv_store_commit(node->store);
@@ -112,7 +126,8 @@ int mkv_server_node_new(const struct mkv_server_node_config *config,
     node->config = *config;
     node->store = store;
     node->batch_until_ms = MKV_NEVER;
-    mkv_effects_init(&node->effects, config->server.root, config->server.profile);
+    mkv_effects_init(&node->effects, config->server.root, config->server.profile,
+                     config->server.qos);
     mkv_buf_init(&node->key, MKV_PATH_KEY_MAX);
 
     int error = mkv_server_new(&config->server, store, &node->effects, now, &node->server);
@@ -168,6 +183,14 @@ void mkv_server_node_link_opened(struct mkv_server_node *node,
 void mkv_server_node_link_closed(struct mkv_server_node *node, struct mkv_now now, uint64_t link)
 {
     after_input(node, now, mkv_server_link_closed(node->server, now, link), 0);
+}
+
+void mkv_server_node_dialled(struct mkv_server_node *node,
+                             struct mkv_now now,
+                             uint64_t link,
+                             int error)
+{
+    after_input(node, now, mkv_server_dialled(node->server, now, link, error), 0);
 }
 
 void mkv_server_node_link_congested(struct mkv_server_node *node, uint64_t link, bool congested)
@@ -327,6 +350,17 @@ int64_t mkv_server_node_deadline(const struct mkv_server_node *node)
 bool mkv_server_node_output(struct mkv_server_node *node, struct mkv_output *ret_output)
 {
     return mkv_effects_take(&node->effects, ret_output);
+}
+
+bool mkv_server_node_ready(const struct mkv_server_node *node)
+{
+    return mkv_server_ready(node->server);
+}
+
+void mkv_server_node_leave(struct mkv_server_node *node, struct mkv_now now)
+{
+    mkv_server_leave(node->server, now);
+    after_input(node, now, 0, 0);
 }
 
 void mkv_server_node_flush(struct mkv_server_node *node, struct mkv_now now)

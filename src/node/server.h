@@ -24,21 +24,35 @@
 #define MKV_BATCH_BYTES_MAX                                                                        \
     (8U << 20) /* ... or of this many bytes, or when it has so many to say */
 
+/*
+ * Where entries go that a stale server held and nobody else knows (docs/protocol.md, 12): rows of a
+ * dump file in CBOR (docs/formats.md, 3.1), one after the other.  keep() returns 0 when they are
+ * safe on disk; the batch that removes them is committed only then.
+ */
+struct mkv_quarantine {
+    int (*keep)(void *context, struct mkv_bytes rows);
+    void *context;
+};
+
 struct mkv_server_node_config {
     struct mkv_server_config server;
     int64_t window_ms; /* how long the first change of a batch may wait for others; 0: not at all */
+    struct mkv_quarantine quarantine;
 };
 
 enum mkv_output_kind {
     MKV_OUTPUT_SEND,    /* @payload, one or more whole frames, over @link */
     MKV_OUTPUT_CLOSE,   /* @link, once everything sent is out */
-    MKV_OUTPUT_PUBLISH, /* @payload on @topic: configured QoS, not retained */
+    MKV_OUTPUT_PUBLISH, /* @payload on @topic with @qos, not retained */
+    MKV_OUTPUT_DIAL,    /* open @link to the address @payload, then mkv_server_node_dialled() */
+    MKV_OUTPUT_STOP,    /* end: the server cannot go on; @payload says why */
     MKV_OUTPUT_LOG,     /* @payload: one line of printable text; @level */
 };
 
 struct mkv_output {
     enum mkv_output_kind kind;
     enum mkv_log_level level;
+    uint32_t qos;
     uint64_t link;
     struct mkv_bytes topic;
     struct mkv_bytes payload;
@@ -60,6 +74,12 @@ void mkv_server_node_link_opened(struct mkv_server_node *node,
                                  struct mkv_now now,
                                  uint64_t link,
                                  enum mkv_peer_kind peer);
+/* How MKV_OUTPUT_DIAL went: 0, and frames may follow; or the link will not be. */
+void mkv_server_node_dialled(struct mkv_server_node *node,
+                             struct mkv_now now,
+                             uint64_t link,
+                             int error);
+/* For links of both directions. */
 void mkv_server_node_link_closed(struct mkv_server_node *node, struct mkv_now now, uint64_t link);
 void mkv_server_node_link_congested(struct mkv_server_node *node, uint64_t link, bool congested);
 /* @map: the frame without its length. */
@@ -80,6 +100,12 @@ int64_t mkv_server_node_deadline(const struct mkv_server_node *node);
 
 /* The next output that may leave; its bytes are valid until the next call of anything here. */
 bool mkv_server_node_output(struct mkv_server_node *node, struct mkv_output *ret_output);
+
+/* Whether it has joined the cluster and serves clients. */
+bool mkv_server_node_ready(const struct mkv_server_node *node);
+
+/* The others are told that this server goes; call it before the connection to the broker ends. */
+void mkv_server_node_leave(struct mkv_server_node *node, struct mkv_now now);
 
 /* Commits what is open now, without waiting for the window; for an orderly end. */
 void mkv_server_node_flush(struct mkv_server_node *node, struct mkv_now now);

@@ -36,7 +36,9 @@ int world_boot(struct world *world)
                    .software = mkv_bytes_of("test"),
                    .qos = 1,
                    .session_limits = {.grace_ms = 200, .void_ms = 30000},
-                   .secret = {1, 2, 3}},
+                   .secret = {1, 2, 3},
+                   .times = MKV_CLUSTER_TIMES,
+                   .alone = true},
         .window_ms = 2,
     };
 
@@ -149,6 +151,10 @@ void world_listen(struct world *world)
         case MKV_OUTPUT_CLOSE:
             assert_true(world->n_closed < 64);
             world->closed[world->n_closed++] = output.link;
+            break;
+        case MKV_OUTPUT_DIAL:
+        case MKV_OUTPUT_STOP:
+            fail_msg("a server alone has nobody to dial and no reason to stop");
             break;
         case MKV_OUTPUT_PUBLISH:
             world->n_published++;

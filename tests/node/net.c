@@ -298,6 +298,10 @@ static void listen_to_server(struct net *net)
                 broadcast(net, output.topic, output.payload);
             }
             break;
+        case MKV_OUTPUT_DIAL:
+        case MKV_OUTPUT_STOP:
+            fail_msg("a server alone has nobody to dial and no reason to stop");
+            break;
         case MKV_OUTPUT_LOG:
             break;
         }
