@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "base/rule.h"
 #include "core/merge.h"
 #include "core/server_state.h"
 #include "wire/path.h"
@@ -188,7 +189,7 @@ static int stamp(struct mkv_server *server,
         ignore_unstamped(server, now, &update->ticks.at[0]);
         return 0;
     }
-    if (mkv_seen_has(&session->seen, counter)) {
+    if (mkv_seen_has(&session->seen, counter) && MKV_RULE(STAMP_ONCE)) {
         mkv_server_ack(server, now, session);
         return 0;
     }

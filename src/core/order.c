@@ -4,6 +4,7 @@
 #include <sodium.h>
 
 #include "base/assert.h"
+#include "base/rule.h"
 
 static void put_be(uint8_t *at, uint64_t number, unsigned n_bytes)
 {
@@ -56,9 +57,10 @@ int mkv_head_compare(const struct mkv_head *a, const struct mkv_head *b)
 {
     int order = compare_numbers(a->tock, b->tock);
 
-    if (order == 0) {
-        order = mkv_bytes_compare(a->name, b->name);
+    if (order != 0 || !MKV_RULE(ORDER_TOTAL)) {
+        return order;
     }
+    order = mkv_bytes_compare(a->name, b->name);
     if (order == 0) {
         order = compare_numbers(a->seq, b->seq);
     }
@@ -68,7 +70,7 @@ int mkv_head_compare(const struct mkv_head *a, const struct mkv_head *b)
     if (order == 0) {
         order = compare_numbers(a->present, b->present);
     }
-    if (order == 0) {
+    if (order == 0 && MKV_RULE(ORDER_VALUE)) {
         order = compare_numbers(a->vhash, b->vhash);
     }
     return order;

@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "base/rule.h"
 
 static uint64_t wall_tock(uint64_t wall_ms)
 {
@@ -77,7 +78,7 @@ enum mkv_tock_verdict mkv_tock_judge(struct mkv_tock *tock, struct mkv_now now, 
         tock->trusted = now.wall_ms > 0;
         tock->trusted_ms = now.ms;
     }
-    if (is_future(tock, now.wall_ms, seen)) {
+    if (is_future(tock, now.wall_ms, seen) && MKV_RULE(FUTURE_REFUSES)) {
         return MKV_TOCK_FUTURE;
     }
     return is_stale(tock, now, seen) ? MKV_TOCK_STALE : MKV_TOCK_FINE;

@@ -3,6 +3,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/rule.h"
 #include "node/effects.h"
 #include "wire/path.h"
 #include "wire/topic.h"
@@ -160,6 +161,9 @@ static void after_input(struct mkv_server_node *node, struct mkv_now now, int er
         node->batch_bytes = 0;
         mkv_effects_release(&node->effects);
         return;
+    }
+    if (!MKV_RULE(COMMIT_FIRST)) {
+        mkv_effects_release(&node->effects);
     }
     node->batch_inputs++;
     if (node->batch_until_ms == MKV_NEVER) {

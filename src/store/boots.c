@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store/boots.h"
 
+#include "base/rule.h"
 #include "store/row.h"
 
 #define BOOT_LEN ((size_t)2 * MKV_POSITION_LEN)
@@ -27,6 +28,9 @@ void mkv_boots_add(struct mkv_boots *boots, struct mkv_place boot)
 
 bool mkv_boots_know(const struct mkv_boots *boots, uint64_t position, struct mkv_place place)
 {
+    if (!MKV_RULE(PLACE_NONCE)) {
+        return place.position <= position;
+    }
     for (uint32_t i = 0; i < boots->n; i++) {
         if (boots->at[i].nonce == place.nonce) {
             uint64_t end = i + 1 < boots->n ? boots->at[i + 1].position : position;
