@@ -11,8 +11,8 @@
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/error.h"
-#include "cli/dump_record.h"
 #include "cli/problem.h"
+#include "wire/dump.h"
 
 /* Append one record with its end of line.  A row's entry has a tock.  TOO_LARGE, NO_MEMORY. */
 int mkv_dump_line_row(struct mkv_bytes key,

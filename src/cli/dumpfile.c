@@ -4,18 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "cli/dump_cbor.h"
 #include "cli/dump_lines.h"
-
-_Static_assert(_Alignof(crypto_generichash_blake2b_state) <= MKV_DUMP_HASH_ALIGN,
-               "the room is large enough to be aligned");
-
-static crypto_generichash_blake2b_state *state_of(struct mkv_dump_hash *hash)
-{
-    size_t excess = (uintptr_t)hash->room % MKV_DUMP_HASH_ALIGN;
-
-    return (void *)(hash->room + (excess > 0 ? MKV_DUMP_HASH_ALIGN - excess : 0));
-}
 
 /* Hashes what has been appended since @start, or takes it back. */
 static int appended(struct mkv_dump_writer *w, size_t start, int error)
@@ -23,8 +12,7 @@ static int appended(struct mkv_dump_writer *w, size_t start, int error)
     if (error != 0) {
         mkv_buf_truncate(w->out, start);
     } else {
-        (void)crypto_generichash_blake2b_update(state_of(&w->hash), w->out->at + start,
-                                                w->out->len - start);
+        mkv_dump_hash_add(&w->hash, mkv_bytes_after(mkv_buf_bytes(w->out), start));
     }
     return error;
 }
@@ -39,7 +27,7 @@ int mkv_dump_writer_init(struct mkv_dump_writer *w,
     w->format = format;
     w->out = out;
     w->n_rows = 0;
-    (void)crypto_generichash_blake2b_init(state_of(&w->hash), NULL, 0, MKV_DUMP_DIGEST_LEN);
+    mkv_dump_hash_init(&w->hash);
     return format == MKV_DUMP_LINES ? 0 : appended(w, start, mkv_dump_cbor_header(header, out));
 }
 
@@ -70,7 +58,7 @@ int mkv_dump_writer_finish(struct mkv_dump_writer *w)
     if (w->format == MKV_DUMP_LINES) {
         return appended(w, start, mkv_dump_line_end(w->n_rows, w->out));
     }
-    (void)crypto_generichash_blake2b_final(state_of(&w->hash), digest, sizeof(digest));
+    mkv_dump_hash_digest(&w->hash, digest);
 
     int error = mkv_dump_cbor_end(w->n_rows, mkv_bytes(digest, sizeof(digest)), w->out);
 
@@ -94,7 +82,7 @@ void mkv_dump_reader_init(struct mkv_dump_reader *r, struct mkv_problem *problem
     mkv_buf_init(&r->item, MKV_DUMP_RECORD_MAX);
     r->problem = problem;
     r->problem->error = 0;
-    (void)crypto_generichash_blake2b_init(state_of(&r->hash), NULL, 0, MKV_DUMP_DIGEST_LEN);
+    mkv_dump_hash_init(&r->hash);
     r->has_header = false;
     mkv_buf_init(&r->header_path, MKV_PATH_KEY_MAX);
     r->header = (struct mkv_dump_header){0};
@@ -154,7 +142,7 @@ static enum mkv_dump_verdict want_more(struct mkv_dump_reader *r)
 static void use(struct mkv_dump_reader *r, size_t len, bool hashed)
 {
     if (hashed) {
-        (void)crypto_generichash_blake2b_update(state_of(&r->hash), r->in.at + r->used, len);
+        mkv_dump_hash_add(&r->hash, mkv_bytes(r->in.at + r->used, len));
     }
     r->used += len;
     r->offset += len;
@@ -194,7 +182,7 @@ static enum mkv_dump_verdict check_end(struct mkv_dump_reader *r, const struct m
         return MKV_DUMP_FAULT;
     }
     if (r->format == MKV_DUMP_CBOR) {
-        (void)crypto_generichash_blake2b_final(state_of(&r->hash), digest, sizeof(digest));
+        mkv_dump_hash_digest(&r->hash, digest);
         if (!mkv_bytes_equal(end->digest, mkv_bytes(digest, sizeof(digest)))) {
             (void)mkv_problem_set(r->problem, MKV_E_CORRUPT,
                                   "the checksum is wrong: the file has been damaged or changed");

@@ -13,27 +13,16 @@
 #ifndef MKV_CLI_DUMPFILE_H
 #define MKV_CLI_DUMPFILE_H
 
-#include <sodium.h>
-
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/limits.h"
-#include "cli/dump_record.h"
 #include "cli/problem.h"
+#include "wire/dump.h"
 
 enum mkv_dump_format {
     MKV_DUMP_CBOR,
     MKV_DUMP_LINES,
-};
-
-/*
- * A hash state, which must be aligned to 64 bytes, and room to do so: not every frame of a stack
- * and no heap gives that much.  It must stay where it was initialised.
- */
-#define MKV_DUMP_HASH_ALIGN 64U
-struct mkv_dump_hash {
-    uint8_t room[sizeof(crypto_generichash_blake2b_state) + MKV_DUMP_HASH_ALIGN];
 };
 
 struct mkv_dump_writer {

@@ -6,8 +6,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
-#include "wire/cbor.h"
-#include "wire/path.h"
+#include "wire/dump.h"
 
 struct record {
     enum mkv_output_kind kind;
@@ -159,19 +158,14 @@ void mkv_effect_publish(struct mkv_effects *effects,
                (struct record){.kind = MKV_OUTPUT_PUBLISH, .qos = effects->qos});
 }
 
-/* In the order of a dump file's rows: docs/formats.md, 3.1. */
 void mkv_effect_quarantine(struct mkv_effects *effects,
                            struct mkv_bytes key,
                            const struct mkv_update *entry)
 {
-    struct mkv_cbor_writer w;
-
-    mkv_cbor_writer_init(&w, &effects->quarantine);
-    mkv_cbor_write_array(&w, entry->present ? 4 : 3);
-    mkv_path_to_cbor(key, &w);
-    mkv_entry_write_parts(&w, entry);
     if (effects->error == 0) {
-        effects->error = w.error == MKV_E_TOO_LARGE ? MKV_E_QUEUE_FULL : w.error;
+        int error = mkv_dump_cbor_row(key, entry, &effects->quarantine);
+
+        effects->error = error == MKV_E_TOO_LARGE ? MKV_E_QUEUE_FULL : error;
     }
 }
 
