@@ -358,6 +358,16 @@ static void on_frame_up(struct mkv_client *client, const struct mkv_frame *frame
     case MKV_FRAME_PING:
     case MKV_FRAME_CREDIT:
     case MKV_FRAME_CANCEL:
+    case MKV_FRAME_PEER:
+    case MKV_FRAME_VOUCH:
+    case MKV_FRAME_SPLIT:
+    case MKV_FRAME_FETCH:
+    case MKV_FRAME_SERVERS:
+    case MKV_FRAME_EVICT:
+    case MKV_FRAME_VOUCHED:
+    case MKV_FRAME_SUMS:
+    case MKV_FRAME_REPORTS:
+    case MKV_FRAME_DONE:
         refuse(client, MKV_E_UNEXPECTED, "the server sent a message that is not for a client");
         break;
     }

@@ -509,7 +509,7 @@ static bool dispatch(struct mkv_client *client,
                      const struct mkv_frame *frame)
 {
     if (frame->kind == MKV_FRAME_DATA) {
-        return on_data(client, request, frame->rows);
+        return on_data(client, request, frame->data.rows);
     }
     if (frame->kind == MKV_FRAME_CHILDREN) {
         return on_children(client, request, frame->rows);

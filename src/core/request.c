@@ -164,12 +164,14 @@ static void send_page(struct mkv_request *request,
                       uint64_t link,
                       struct mkv_bytes rows)
 {
-    struct mkv_frame frame = {
-        .kind = request->kind == MKV_REQUEST_CHILDREN ? MKV_FRAME_CHILDREN : MKV_FRAME_DATA,
-        .id = request->id,
-        .rows = rows,
-    };
+    struct mkv_frame frame = {.kind = MKV_FRAME_DATA, .id = request->id};
 
+    if (request->kind == MKV_REQUEST_CHILDREN) {
+        frame.kind = MKV_FRAME_CHILDREN;
+        frame.rows = rows;
+    } else {
+        frame.data.rows = rows;
+    }
     request->credit--;
     mkv_effect_send(effects, link, &frame);
 }

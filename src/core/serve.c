@@ -282,6 +282,16 @@ int mkv_serve_frame(struct mkv_server *server,
     case MKV_FRAME_DIGEST:
     case MKV_FRAME_REPORT:
     case MKV_FRAME_PONG:
+    case MKV_FRAME_PEER:
+    case MKV_FRAME_VOUCH:
+    case MKV_FRAME_SPLIT:
+    case MKV_FRAME_FETCH:
+    case MKV_FRAME_SERVERS:
+    case MKV_FRAME_EVICT:
+    case MKV_FRAME_VOUCHED:
+    case MKV_FRAME_SUMS:
+    case MKV_FRAME_REPORTS:
+    case MKV_FRAME_DONE:
         break;
     }
     mkv_server_send_error(server, link, 0, MKV_E_UNEXPECTED, mkv_error_text(MKV_E_UNEXPECTED));

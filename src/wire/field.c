@@ -7,6 +7,7 @@
 #include "wire/child.h"
 #include "wire/frame.h"
 #include "wire/header.h"
+#include "wire/range.h"
 #include "wire/row.h"
 
 #define CODE_LOWEST (-9999)
@@ -145,6 +146,18 @@ static struct mkv_bytes read_raw_of(struct mkv_cbor_reader *r, enum mkv_cbor_kin
     return mkv_cbor_read_raw(r);
 }
 
+/* Each map has the limits of a value to itself. */
+static struct mkv_bytes read_reports(struct mkv_cbor_reader *r)
+{
+    struct mkv_bytes start = r->rest;
+    uint64_t n = mkv_cbor_read_array(r, MKV_PAGE_ROWS_MAX);
+
+    for (uint64_t i = 0; i < n && r->error == 0; i++) {
+        (void)read_raw_of(r, MKV_CBOR_MAP);
+    }
+    return r->error == 0 ? mkv_bytes(start.at, start.len - r->rest.len) : mkv_bytes(NULL, 0);
+}
+
 static void read_field(struct mkv_cbor_reader *r, const struct mkv_field *field, void *at)
 {
     struct mkv_bytes *bytes = at;
@@ -206,6 +219,15 @@ static void read_field(struct mkv_cbor_reader *r, const struct mkv_field *field,
         break;
     case MKV_FIELD_REPORT:
         *bytes = read_raw_of(r, MKV_CBOR_MAP);
+        break;
+    case MKV_FIELD_REPORTS:
+        *bytes = read_reports(r);
+        break;
+    case MKV_FIELD_RANGES:
+        *bytes = mkv_ranges_read_raw(r);
+        break;
+    case MKV_FIELD_SUMS:
+        *bytes = mkv_sums_read_raw(r);
         break;
     }
 }
@@ -474,6 +496,9 @@ static void write_field(struct mkv_cbor_writer *w, const struct mkv_field *field
     case MKV_FIELD_ROWS:
     case MKV_FIELD_CHILDREN:
     case MKV_FIELD_REPORT:
+    case MKV_FIELD_REPORTS:
+    case MKV_FIELD_RANGES:
+    case MKV_FIELD_SUMS:
         mkv_cbor_write_raw(w, *bytes);
         break;
     }
@@ -489,4 +514,23 @@ void mkv_fields_write(struct mkv_cbor_writer *w, struct mkv_fields fields, const
             write_field(w, field, const_member(record, field->at));
         }
     }
+}
+
+int mkv_message_decode(struct mkv_bytes in, struct mkv_fields fields, void *record)
+{
+    return in.len > MKV_UPDATE_MAX ? MKV_E_TOO_LARGE : mkv_fields_decode(in, fields, record);
+}
+
+int mkv_message_encode(struct mkv_fields fields, const void *record, struct mkv_buf *out)
+{
+    struct mkv_cbor_writer w;
+    size_t start = out->len;
+
+    mkv_cbor_writer_init(&w, out);
+    mkv_cbor_write_map(&w, mkv_fields_count(fields, record));
+    mkv_fields_write(&w, fields, record);
+    if (w.error != 0) {
+        mkv_buf_truncate(out, start);
+    }
+    return w.error;
 }

@@ -42,6 +42,9 @@ enum mkv_field_kind {
     MKV_FIELD_ROWS,      /* struct mkv_bytes: a raw page, checked as far as wire/row.h can */
     MKV_FIELD_CHILDREN,  /* struct mkv_bytes: the same for wire/child.h */
     MKV_FIELD_REPORT,    /* struct mkv_bytes: a raw map */
+    MKV_FIELD_REPORTS,   /* struct mkv_bytes: a raw list of at most MKV_PAGE_ROWS_MAX maps */
+    MKV_FIELD_RANGES,    /* struct mkv_bytes: a raw list of ranges, checked by wire/range.h */
+    MKV_FIELD_SUMS,      /* struct mkv_bytes: the same for the sums of ranges */
 };
 
 struct mkv_field {
@@ -80,5 +83,14 @@ uint32_t mkv_fields_count(struct mkv_fields fields, const void *record);
  * are taken as they are.
  */
 void mkv_fields_write(struct mkv_cbor_writer *w, struct mkv_fields fields, const void *record);
+
+/*
+ * A whole message that travels by MQTT, with the strict header's limit: TOO_LARGE beyond
+ * MKV_UPDATE_MAX, else as above.  The encoder appends; after an error @out is unchanged.
+ */
+int mkv_message_decode(struct mkv_bytes in, struct mkv_fields fields, void *record) MKV_MUST_CHECK;
+int mkv_message_encode(struct mkv_fields fields,
+                       const void *record,
+                       struct mkv_buf *out) MKV_MUST_CHECK;
 
 #endif

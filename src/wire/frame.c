@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "wire/field.h"
 #include "wire/header.h"
+#include "wire/range.h"
 
 #define KEY_KIND   0U
 #define LENGTH_LEN 4U /* of the length before each frame */
@@ -21,6 +22,10 @@
 
 /* A request's id stands under the same key in all frames that have one. */
 #define REQUEST_ID 1, MKV_FIELD_UINT, AT(id), RANGE(1, MKV_INTEGER_MAX)
+
+/* So does the credit of those that open a stream. */
+#define CREDIT(member)                                                                             \
+    7, MKV_FIELD_U32, AT(member), ABSENT(MKV_CREDIT_DEFAULT), RANGE(1, UINT32_MAX)
 
 static const struct mkv_field hello_fields[] = {
     {2, MKV_FIELD_VERSIONS, AT(hello.versions)},
@@ -102,13 +107,13 @@ static const struct mkv_field read_fields[] = {
      RANGE(0, MKV_PATH_LEVELS_MAX)},
     {5, MKV_FIELD_U32, AT(read.flags), OPTIONAL, RANGE(0, MKV_READ_FLAGS)},
     {6, MKV_FIELD_PLACE, AT(read.since), HAS(read.has_since)},
-    {7, MKV_FIELD_U32, AT(read.credit), ABSENT(MKV_CREDIT_DEFAULT), RANGE(1, UINT32_MAX)},
+    {CREDIT(read.credit)},
 };
 
 static const struct mkv_field list_fields[] = {
     {REQUEST_ID},
     {2, MKV_FIELD_PATH, AT(path.path)},
-    {7, MKV_FIELD_U32, AT(path.credit), ABSENT(MKV_CREDIT_DEFAULT), RANGE(1, UINT32_MAX)},
+    {CREDIT(path.credit)},
 };
 
 static const struct mkv_field check_fields[] = {
@@ -123,7 +128,8 @@ static const struct mkv_field credit_fields[] = {
 
 static const struct mkv_field data_fields[] = {
     {REQUEST_ID},
-    {2, MKV_FIELD_ROWS, AT(rows)},
+    {2, MKV_FIELD_ROWS, AT(data.rows)},
+    {3, MKV_FIELD_PLACE, AT(data.place), HAS(data.has_place)},
 };
 
 static const struct mkv_field end_fields[] = {
@@ -154,6 +160,63 @@ static const struct mkv_field pong_fields[] = {
     {2, MKV_FIELD_UINT, AT(tock), RANGE(0, MKV_INTEGER_MAX)},
 };
 
+static const struct mkv_field peer_fields[] = {
+    {2, MKV_FIELD_NAME, AT(peer.name)},
+    {3, MKV_FIELD_ID16, AT(peer.uuid)},
+    {4, MKV_FIELD_PLACE, AT(peer.place)},
+    {5, MKV_FIELD_U32, AT(peer.state), RANGE(0, 1)},
+};
+
+static const struct mkv_field vouch_fields[] = {
+    {REQUEST_ID},
+    {2, MKV_FIELD_ID16, AT(vouch.uuid)},
+    {3, MKV_FIELD_UINT, AT(vouch.nonce), RANGE(0, MKV_INTEGER_MAX)},
+    {4, MKV_FIELD_UINT, AT(vouch.number), RANGE(1, MKV_INTEGER_MAX)},
+    {5, MKV_FIELD_NAME, AT(vouch.name)},
+};
+
+static const struct mkv_field vouched_fields[] = {
+    {REQUEST_ID},
+    {2, MKV_FIELD_BOOL, AT(vouched.known)},
+    {3, MKV_FIELD_PLACE, AT(vouched.place)},
+    {4, MKV_FIELD_UINT, AT(vouched.horizon), RANGE(0, MKV_INTEGER_MAX)},
+    {5, MKV_FIELD_UINT, AT(vouched.floor), RANGE(0, MKV_INTEGER_MAX)},
+    {6, MKV_FIELD_UINT, AT(vouched.tock), RANGE(0, MKV_INTEGER_MAX)},
+    {7, MKV_FIELD_UINT, AT(vouched.count), RANGE(0, UINT64_MAX)},
+    {8, MKV_FIELD_ID16, AT(vouched.digest)},
+};
+
+static const struct mkv_field split_fields[] = {
+    {REQUEST_ID},
+    {2, MKV_FIELD_RANGES, AT(ranges.ranges)},
+};
+
+static const struct mkv_field fetch_fields[] = {
+    {REQUEST_ID},
+    {2, MKV_FIELD_RANGES, AT(ranges.ranges)},
+    {CREDIT(ranges.credit)},
+};
+
+static const struct mkv_field sums_fields[] = {
+    {REQUEST_ID},
+    {2, MKV_FIELD_SUMS, AT(sums)},
+};
+
+static const struct mkv_field servers_fields[] = {
+    {REQUEST_ID},
+    {CREDIT(credit)},
+};
+
+static const struct mkv_field reports_fields[] = {
+    {REQUEST_ID},
+    {2, MKV_FIELD_REPORTS, AT(reports)},
+};
+
+static const struct mkv_field evict_fields[] = {
+    {REQUEST_ID},
+    {2, MKV_FIELD_ID16, AT(uuid)},
+};
+
 /* Requests without a parameter. */
 static const struct mkv_field id_fields[] = {{REQUEST_ID}};
 
@@ -181,7 +244,12 @@ static const struct mkv_fields fields_of_kind[] = {
     [MKV_FRAME_CANCEL] = FIELDS(id_fields),         [MKV_FRAME_DATA] = FIELDS(data_fields),
     [MKV_FRAME_END] = FIELDS(end_fields),           [MKV_FRAME_CHILDREN] = FIELDS(children_fields),
     [MKV_FRAME_DIGEST] = FIELDS(digest_fields),     [MKV_FRAME_REPORT] = FIELDS(report_fields),
-    [MKV_FRAME_PONG] = FIELDS(pong_fields),
+    [MKV_FRAME_PONG] = FIELDS(pong_fields),         [MKV_FRAME_PEER] = FIELDS(peer_fields),
+    [MKV_FRAME_VOUCH] = FIELDS(vouch_fields),       [MKV_FRAME_SPLIT] = FIELDS(split_fields),
+    [MKV_FRAME_FETCH] = FIELDS(fetch_fields),       [MKV_FRAME_SERVERS] = FIELDS(servers_fields),
+    [MKV_FRAME_EVICT] = FIELDS(evict_fields),       [MKV_FRAME_VOUCHED] = FIELDS(vouched_fields),
+    [MKV_FRAME_SUMS] = FIELDS(sums_fields),         [MKV_FRAME_REPORTS] = FIELDS(reports_fields),
+    [MKV_FRAME_DONE] = FIELDS(id_fields),
 };
 
 #define KINDS_END (sizeof(fields_of_kind) / sizeof(*fields_of_kind))
@@ -269,6 +337,9 @@ static int check_frame(const struct mkv_frame *frame)
         bool both = frame->auth.session.name.len > 0 && frame->auth.token.len > 0;
 
         return both ? 0 : MKV_E_MALFORMED;
+    }
+    if (frame->kind == MKV_FRAME_FETCH) {
+        return mkv_ranges_ascend(frame->ranges.ranges) ? 0 : MKV_E_MALFORMED;
     }
     return 0;
 }

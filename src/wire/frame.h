@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Link frames (docs/protocol.md, section 7).
+ * Link frames (docs/protocol.md, sections 7 and 12).
  *
  * On a stream each is 4 bytes length, big-endian, and one CBOR map.  Decoding borrows from the
- * input.  The rows of `data` and `children` are checked but not unpacked: they stay one raw item,
- * which wire/row.h and wire/child.h walk and build.
+ * input.  The rows of `data`, the `children`, ranges and sums are checked but not unpacked: they
+ * stay one raw item, which wire/row.h, wire/child.h and wire/range.h walk and build.
  */
 #ifndef MKV_WIRE_FRAME_H
 #define MKV_WIRE_FRAME_H
@@ -23,6 +23,7 @@ enum mkv_frame_kind {
     MKV_FRAME_BIRTH = 4,
     MKV_FRAME_ERROR = 5,
     MKV_FRAME_BYE = 6,
+    MKV_FRAME_PEER = 7,
     MKV_FRAME_ACK = 10,
     MKV_FRAME_NACK = 11,
     MKV_FRAME_CONFLICT = 12,
@@ -34,14 +35,23 @@ enum mkv_frame_kind {
     MKV_FRAME_CHECK = 22,
     MKV_FRAME_STATUS = 23,
     MKV_FRAME_PING = 24,
+    MKV_FRAME_VOUCH = 25,
+    MKV_FRAME_SPLIT = 26,
+    MKV_FRAME_FETCH = 27,
+    MKV_FRAME_SERVERS = 29,
     MKV_FRAME_CREDIT = 30,
     MKV_FRAME_CANCEL = 31,
+    MKV_FRAME_EVICT = 32,
     MKV_FRAME_DATA = 40,
     MKV_FRAME_END = 41,
     MKV_FRAME_CHILDREN = 42,
     MKV_FRAME_DIGEST = 43,
     MKV_FRAME_REPORT = 44,
     MKV_FRAME_PONG = 45,
+    MKV_FRAME_VOUCHED = 46,
+    MKV_FRAME_SUMS = 47,
+    MKV_FRAME_REPORTS = 49,
+    MKV_FRAME_DONE = 50,
 };
 
 #define MKV_FEATURES_MAX   16U
@@ -49,7 +59,7 @@ enum mkv_frame_kind {
 #define MKV_TOKEN_MAX      64U
 #define MKV_TEXT_MAX       1024U /* bytes of any text for people in a frame; longer: TOO_LARGE */
 
-#define MKV_CREDIT_DEFAULT 4U /* pages that may be sent if `read` and `list` do not say */
+#define MKV_CREDIT_DEFAULT 4U /* pages that may be sent if the request does not say */
 
 #define MKV_READ_TOMBSTONES 1U
 #define MKV_READ_KEYS_ONLY  2U
@@ -149,6 +159,18 @@ struct mkv_frame_path {    /* list, check */
     uint32_t credit;       /* list only */
 };
 
+/* fetch; and split, which has no credit. */
+struct mkv_frame_ranges {
+    struct mkv_bytes ranges; /* one raw list; those of fetch ascend and are disjoint */
+    uint32_t credit;         /* fetch only; 0 is sent as the default */
+};
+
+struct mkv_frame_data {
+    struct mkv_bytes rows;  /* one raw CBOR array */
+    bool has_place;         /* only where rows come in the order of writing */
+    struct mkv_place place; /* everything up to here has been sent */
+};
+
 struct mkv_frame_end {
     uint64_t n_rows;
     bool has_place;
@@ -161,9 +183,34 @@ struct mkv_frame_digest {
     struct mkv_place place;
 };
 
+struct mkv_frame_peer {
+    struct mkv_bytes name;
+    uint8_t uuid[MKV_STORE_ID_LEN];
+    struct mkv_place place;
+    uint32_t state; /* enum mkv_act_state, but for LEAVING */
+};
+
+/* Who asks, and which ping of this server the answer waits for. */
+struct mkv_frame_vouch {
+    uint8_t uuid[MKV_STORE_ID_LEN];
+    uint64_t nonce;  /* 0 .. 2^63-1 */
+    uint64_t number; /* 1 or more */
+    struct mkv_bytes name;
+};
+
+struct mkv_frame_vouched {
+    bool known; /* was an active member before */
+    struct mkv_place place;
+    uint64_t horizon;
+    uint64_t floor;
+    uint64_t tock;
+    uint64_t count;
+    uint8_t digest[MKV_DIGEST_LEN];
+};
+
 struct mkv_frame {
     enum mkv_frame_kind kind;
-    uint64_t id; /* 0: none.  Required by 20..45; optional for error. */
+    uint64_t id; /* 0: none.  Required by 20..59; optional for error. */
     union {
         struct mkv_frame_hello hello;
         struct mkv_frame_auth auth;
@@ -177,12 +224,20 @@ struct mkv_frame {
         struct mkv_frame_range range; /* repeat, void */
         struct mkv_frame_read read;
         struct mkv_frame_path path; /* list, check */
-        uint32_t credit;            /* credit: 1 or more */
-        struct mkv_bytes rows;      /* data, children: one raw CBOR array */
+        uint32_t credit;            /* credit: 1 or more; servers: 0 is sent as the default */
+        struct mkv_frame_data data;
+        struct mkv_bytes rows; /* children: one raw CBOR array */
         struct mkv_frame_end end;
         struct mkv_frame_digest digest;
         struct mkv_bytes report; /* report: one raw CBOR map */
         uint64_t tock;           /* pong */
+        struct mkv_frame_peer peer;
+        struct mkv_frame_vouch vouch;
+        struct mkv_frame_vouched vouched;
+        struct mkv_frame_ranges ranges; /* split, fetch */
+        struct mkv_bytes sums;          /* sums: one raw list */
+        struct mkv_bytes reports;       /* reports: one raw list of maps as in `report` */
+        uint8_t uuid[MKV_STORE_ID_LEN]; /* evict */
     };
 };
 

@@ -28,30 +28,10 @@ static const struct mkv_field birth_fields[] = {
     {1, MKV_FIELD_UINT, AT(mkv_birth, seq), RANGE(1, MKV_INTEGER_MAX)},
 };
 
-/* The strict header's limit holds for everything that travels by MQTT. */
-static int decode(struct mkv_bytes in, struct mkv_fields fields, void *record)
-{
-    return in.len > MKV_UPDATE_MAX ? MKV_E_TOO_LARGE : mkv_fields_decode(in, fields, record);
-}
-
-static int encode(struct mkv_fields fields, const void *record, struct mkv_buf *out)
-{
-    struct mkv_cbor_writer w;
-    size_t start = out->len;
-
-    mkv_cbor_writer_init(&w, out);
-    mkv_cbor_write_map(&w, mkv_fields_count(fields, record));
-    mkv_fields_write(&w, fields, record);
-    if (w.error != 0) {
-        mkv_buf_truncate(out, start);
-    }
-    return w.error;
-}
-
 int mkv_query_decode(struct mkv_bytes in, struct mkv_query *ret_query)
 {
     struct mkv_query query = {0};
-    int error = decode(in, FIELDS(query_fields), &query);
+    int error = mkv_message_decode(in, FIELDS(query_fields), &query);
 
     if (error == 0) {
         *ret_query = query;
@@ -61,13 +41,13 @@ int mkv_query_decode(struct mkv_bytes in, struct mkv_query *ret_query)
 
 int mkv_query_encode(const struct mkv_query *query, struct mkv_buf *out)
 {
-    return encode(FIELDS(query_fields), query, out);
+    return mkv_message_encode(FIELDS(query_fields), query, out);
 }
 
 int mkv_server_reply_decode(struct mkv_bytes in, struct mkv_server_reply *ret_reply)
 {
     struct mkv_server_reply reply = {0};
-    int error = decode(in, FIELDS(server_reply_fields), &reply);
+    int error = mkv_message_decode(in, FIELDS(server_reply_fields), &reply);
 
     if (error == 0) {
         *ret_reply = reply;
@@ -77,13 +57,13 @@ int mkv_server_reply_decode(struct mkv_bytes in, struct mkv_server_reply *ret_re
 
 int mkv_server_reply_encode(const struct mkv_server_reply *reply, struct mkv_buf *out)
 {
-    return encode(FIELDS(server_reply_fields), reply, out);
+    return mkv_message_encode(FIELDS(server_reply_fields), reply, out);
 }
 
 int mkv_birth_decode(struct mkv_bytes in, struct mkv_birth *ret_birth)
 {
     struct mkv_birth birth = {0};
-    int error = decode(in, FIELDS(birth_fields), &birth);
+    int error = mkv_message_decode(in, FIELDS(birth_fields), &birth);
 
     if (error == 0) {
         *ret_birth = birth;
@@ -93,5 +73,5 @@ int mkv_birth_decode(struct mkv_bytes in, struct mkv_birth *ret_birth)
 
 int mkv_birth_encode(const struct mkv_birth *birth, struct mkv_buf *out)
 {
-    return encode(FIELDS(birth_fields), birth, out);
+    return mkv_message_encode(FIELDS(birth_fields), birth, out);
 }

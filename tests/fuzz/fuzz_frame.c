@@ -133,7 +133,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (mkv_frame_decode(in, &frame) == 0) {
         check_again(&frame);
         if (frame.kind == MKV_FRAME_DATA) {
-            check_rows(frame.rows);
+            check_rows(frame.data.rows);
         }
     }
     return 0;

@@ -392,7 +392,7 @@ void world_collect(const struct world *world,
         if (world->heard[i].link != link || frame->kind != MKV_FRAME_DATA || frame->id != id) {
             continue;
         }
-        assert_int_equal(mkv_row_reader_page(&reader, frame->rows), 0);
+        assert_int_equal(mkv_row_reader_page(&reader, frame->data.rows), 0);
         while (mkv_row_reader_next(&reader, &entry)) {
             size_t len = strlen(out);
 

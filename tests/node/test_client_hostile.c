@@ -64,6 +64,8 @@ static void send_some(struct prng *prng)
         frame.error = (struct mkv_frame_error){-(int)prng_below(prng, 120) - 1, mkv_bytes_of("x")};
         break;
     case MKV_FRAME_DATA:
+        frame.data.rows = mkv_bytes_of("\x80");
+        break;
     case MKV_FRAME_CHILDREN:
         frame.rows = mkv_bytes_of("\x80");
         break;

@@ -383,7 +383,7 @@ static void send_row(uint64_t id, const struct mkv_update *update)
     assert_int_equal(mkv_row_writer_add(&w, mkv_bytes(key_of_a, sizeof(key_of_a)), update, false),
                      0);
     assert_int_equal(mkv_row_writer_take(&w, &rows), 0);
-    data.rows = mkv_buf_bytes(&rows);
+    data.data.rows = mkv_buf_bytes(&rows);
     peer_send(&peer, &data);
     mkv_row_writer_deinit(&w);
     mkv_buf_deinit(&rows);

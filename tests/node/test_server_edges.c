@@ -89,7 +89,7 @@ static void test_what_only_a_server_says_is_not_expected(void **state)
         {.kind = MKV_FRAME_ACK, .ack = {.level = 1}},
         {.kind = MKV_FRAME_REPEAT, .range = {1, 1}},
         {.kind = MKV_FRAME_STATE},
-        {.kind = MKV_FRAME_DATA, .id = 1, .rows = empty_list},
+        {.kind = MKV_FRAME_DATA, .id = 1, .data.rows = empty_list},
         {.kind = MKV_FRAME_END, .id = 1},
         {.kind = MKV_FRAME_PONG, .id = 1},
     };

@@ -92,6 +92,27 @@ static bool same_birth(const union message *a, const union message *b)
     return messages_same_birth(&a->birth, &b->birth);
 }
 
+static void draw_ping(struct messages *m, enum mkv_frame_kind kind, union message *ret_message)
+{
+    (void)kind;
+    messages_ping(m, &ret_message->ping);
+}
+
+static int encode_ping(const union message *message, struct mkv_buf *out)
+{
+    return mkv_ping_encode(&message->ping, out);
+}
+
+static int decode_ping(struct mkv_bytes in, union message *ret_message)
+{
+    return mkv_ping_decode(in, &ret_message->ping);
+}
+
+static bool same_ping(const union message *a, const union message *b)
+{
+    return messages_same_ping(&a->ping, &b->ping);
+}
+
 static void draw_frame(struct messages *m, enum mkv_frame_kind kind, union message *ret_message)
 {
     messages_frame(m, kind, &ret_message->frame);
@@ -134,12 +155,13 @@ const struct codec codec_query = {"query", 0, draw_query, encode_query, decode_q
 const struct codec codec_server = {"server",      0,          draw_server, encode_server,
                                    decode_server, same_server};
 const struct codec codec_birth = {"birth", 0, draw_birth, encode_birth, decode_birth, same_birth};
+const struct codec codec_ping = {"ping", 0, draw_ping, encode_ping, decode_ping, same_ping};
 const struct codec codec_frame = {"frame", 0, draw_frame, encode_frame, decode_frame, same_frame};
 
 const struct codec *codec_named(const char *name)
 {
     static const struct codec *const codecs[] = {&codec_update, &codec_query, &codec_server,
-                                                 &codec_birth, &codec_frame};
+                                                 &codec_birth,  &codec_ping,  &codec_frame};
 
     for (size_t i = 0; i < sizeof(codecs) / sizeof(*codecs); i++) {
         if (strcmp(codecs[i]->name, name) == 0) {

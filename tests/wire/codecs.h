@@ -12,6 +12,7 @@ union message {
     struct mkv_query query;
     struct mkv_server_reply server_reply;
     struct mkv_birth birth;
+    struct mkv_ping ping;
     struct mkv_frame frame;
 };
 
@@ -28,6 +29,7 @@ extern const struct codec codec_update;
 extern const struct codec codec_query;
 extern const struct codec codec_server;
 extern const struct codec codec_birth;
+extern const struct codec codec_ping;
 /* Encodes without the length before the map; draw() needs a kind. */
 extern const struct codec codec_frame;
 

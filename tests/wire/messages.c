@@ -12,6 +12,8 @@ const enum mkv_frame_kind messages_frame_kinds[] = {
     MKV_FRAME_VOID,   MKV_FRAME_STATE,    MKV_FRAME_READ,    MKV_FRAME_LIST,     MKV_FRAME_CHECK,
     MKV_FRAME_STATUS, MKV_FRAME_PING,     MKV_FRAME_CREDIT,  MKV_FRAME_CANCEL,   MKV_FRAME_DATA,
     MKV_FRAME_END,    MKV_FRAME_CHILDREN, MKV_FRAME_DIGEST,  MKV_FRAME_REPORT,   MKV_FRAME_PONG,
+    MKV_FRAME_PEER,   MKV_FRAME_VOUCH,    MKV_FRAME_SPLIT,   MKV_FRAME_FETCH,    MKV_FRAME_SERVERS,
+    MKV_FRAME_EVICT,  MKV_FRAME_VOUCHED,  MKV_FRAME_SUMS,    MKV_FRAME_REPORTS,  MKV_FRAME_DONE,
 };
 const size_t messages_n_frame_kinds = sizeof(messages_frame_kinds) / sizeof(*messages_frame_kinds);
 
@@ -218,6 +220,36 @@ void messages_birth(struct messages *m, struct mkv_birth *ret_birth)
     ret_birth->seq = positive(m);
 }
 
+static void random_numbers_of_ping(struct messages *m, struct mkv_ping *ping)
+{
+    ping->nonce = tock(m);
+    ping->number = positive(m);
+    ping->state = (uint32_t)prng_below(&m->prng, MKV_ACT_LEAVING + 1);
+    ping->mode = (uint32_t)between(m, 0, UINT32_MAX);
+    ping->profile = (uint32_t)between(m, 0, UINT32_MAX);
+    ping->qos = (uint32_t)between(m, 0, UINT32_MAX);
+    ping->position = prng_any_width(&m->prng);
+    ping->tock = tock(m);
+    ping->horizon = tock(m);
+    ping->complete = tock(m);
+    ping->floor = tock(m);
+    ping->count = prng_any_width(&m->prng);
+    ping->uptime_s = tock(m);
+    ping->wall_ms = tock(m);
+}
+
+void messages_ping(struct messages *m, struct mkv_ping *ret_ping)
+{
+    ret_ping->name = random_name(m);
+    random_id16(m, ret_ping->uuid);
+    random_addresses(m, &ret_ping->addresses);
+    ret_ping->host = random_text(m, 0, MKV_HOST_LEN_MAX);
+    random_versions(m, &ret_ping->versions);
+    random_numbers_of_ping(m, ret_ping);
+    random_id16(m, ret_ping->digest);
+    random_id16(m, ret_ping->members);
+}
+
 static void random_hello(struct messages *m, struct mkv_frame_hello *hello)
 {
     random_versions(m, &hello->versions);
@@ -283,13 +315,18 @@ static int random_code(struct messages *m)
     return -(int)between(m, 1, 9999);
 }
 
+static uint32_t random_credit(struct messages *m)
+{
+    return coin(m) ? MKV_CREDIT_DEFAULT : (uint32_t)between(m, 1, UINT32_MAX);
+}
+
 static void random_read(struct messages *m, struct mkv_frame_read *read)
 {
     read->path = random_path(m);
     read->depth_min = coin(m) ? 0 : (uint32_t)between(m, 0, MKV_PATH_LEVELS_MAX);
     read->depth_max = coin(m) ? MKV_PATH_LEVELS_MAX : (uint32_t)between(m, 0, MKV_PATH_LEVELS_MAX);
     read->flags = (uint32_t)prng_below(&m->prng, MKV_READ_FLAGS + 1);
-    read->credit = coin(m) ? MKV_CREDIT_DEFAULT : (uint32_t)between(m, 1, UINT32_MAX);
+    read->credit = random_credit(m);
     read->has_since = coin(m);
     if (read->has_since) {
         random_place(m, &read->since);
@@ -419,6 +456,131 @@ static void random_link_body(struct messages *m, struct mkv_frame *frame)
     }
 }
 
+/*
+ * @n bounds that ascend: each a random string behind its place in the list, so that all lengths
+ * are met.
+ */
+static void random_bounds(struct messages *m, struct mkv_bytes *at, uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        struct mkv_bytes bound = random_bytes(m, 1, coin(m) ? 12 : 200);
+
+        m->pool[bound.at - m->pool] = (uint8_t)(i + 1);
+        at[i] = bound;
+    }
+}
+
+/* Ascending and disjoint, as both split and fetch may have them. */
+static struct mkv_bytes random_ranges(struct messages *m)
+{
+    struct mkv_bytes bounds[2 * MKV_RANGES_MAX];
+    struct mkv_range ranges[MKV_RANGES_MAX];
+    uint32_t n = 1 + (uint32_t)prng_below(&m->prng, coin(m) ? 3 : MKV_RANGES_MAX);
+    struct mkv_cbor_writer w;
+    struct mkv_buf out;
+
+    random_bounds(m, bounds, 2 * n);
+    for (uint32_t i = 0; i < n; i++) {
+        ranges[i].from = i > 0 && coin(m) ? ranges[i - 1].to : bounds[2 * i];
+        ranges[i].to = bounds[2 * i + 1];
+    }
+    if (coin(m)) {
+        ranges[0].from.len = 0;
+    }
+    if (coin(m)) {
+        ranges[n - 1].to.len = 0;
+    }
+    mkv_buf_init(&out, MESSAGES_POOL_LEN);
+    mkv_cbor_writer_init(&w, &out);
+    mkv_ranges_write(&w, ranges, n);
+    return keep_buf(m, &out, w.error);
+}
+
+static void write_random_pieces(struct messages *m, struct mkv_cbor_writer *w)
+{
+    struct mkv_bytes bounds[MKV_PIECES_MAX];
+    struct mkv_piece pieces[MKV_PIECES_MAX];
+    uint32_t n = 1 + (uint32_t)prng_below(&m->prng, MKV_PIECES_MAX);
+
+    random_bounds(m, bounds, n);
+    if (coin(m)) {
+        bounds[n - 1].len = 0;
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        pieces[i] = (struct mkv_piece){.upto = bounds[i], .count = prng_any_width(&m->prng)};
+        random_id16(m, pieces[i].digest);
+    }
+    mkv_pieces_write(w, pieces, n);
+}
+
+static struct mkv_bytes random_sums(struct messages *m)
+{
+    uint32_t n = 1 + (uint32_t)prng_below(&m->prng, coin(m) ? 3 : 10);
+    struct mkv_cbor_writer w;
+    struct mkv_buf out;
+
+    mkv_buf_init(&out, MESSAGES_POOL_LEN);
+    mkv_cbor_writer_init(&w, &out);
+    mkv_cbor_write_array(&w, n);
+    for (uint32_t i = 0; i < n; i++) {
+        write_random_pieces(m, &w);
+    }
+    return keep_buf(m, &out, w.error);
+}
+
+static void random_vouched(struct messages *m, struct mkv_frame_vouched *vouched)
+{
+    vouched->known = coin(m);
+    random_place(m, &vouched->place);
+    vouched->horizon = tock(m);
+    vouched->floor = tock(m);
+    vouched->tock = tock(m);
+    vouched->count = prng_any_width(&m->prng);
+    random_id16(m, vouched->digest);
+}
+
+/* What servers say to each other, and about each other. */
+static void random_peer_body(struct messages *m, struct mkv_frame *frame)
+{
+    switch ((int)frame->kind) {
+    case MKV_FRAME_PEER:
+        frame->peer = (struct mkv_frame_peer){.name = random_name(m), .state = coin(m)};
+        random_id16(m, frame->peer.uuid);
+        random_place(m, &frame->peer.place);
+        break;
+    case MKV_FRAME_VOUCH:
+        frame->vouch = (struct mkv_frame_vouch){
+            .nonce = tock(m), .number = positive(m), .name = random_name(m)};
+        random_id16(m, frame->vouch.uuid);
+        break;
+    case MKV_FRAME_VOUCHED:
+        random_vouched(m, &frame->vouched);
+        break;
+    case MKV_FRAME_SPLIT:
+        frame->ranges.ranges = random_ranges(m);
+        break;
+    case MKV_FRAME_FETCH:
+        frame->ranges.ranges = random_ranges(m);
+        frame->ranges.credit = random_credit(m);
+        break;
+    case MKV_FRAME_SUMS:
+        frame->sums = random_sums(m);
+        break;
+    case MKV_FRAME_SERVERS:
+        frame->credit = random_credit(m);
+        break;
+    case MKV_FRAME_REPORTS:
+        frame->reports = keep(m, "\x82\xa1\x61\x61\x01\xbf\x61\x62\x9f\xff\xff", 11);
+        break;
+    case MKV_FRAME_EVICT:
+        random_id16(m, frame->uuid);
+        break;
+    default:
+        random_link_body(m, frame);
+        break;
+    }
+}
+
 /* Requests and answers. */
 static void random_body(struct messages *m, struct mkv_frame *frame)
 {
@@ -428,7 +590,7 @@ static void random_body(struct messages *m, struct mkv_frame *frame)
         break;
     case MKV_FRAME_LIST:
         frame->path.path = random_path(m);
-        frame->path.credit = coin(m) ? MKV_CREDIT_DEFAULT : (uint32_t)between(m, 1, UINT32_MAX);
+        frame->path.credit = random_credit(m);
         break;
     case MKV_FRAME_CHECK:
         frame->path.path = random_path(m);
@@ -437,7 +599,11 @@ static void random_body(struct messages *m, struct mkv_frame *frame)
         frame->credit = (uint32_t)between(m, 1, UINT32_MAX);
         break;
     case MKV_FRAME_DATA:
-        frame->rows = random_rows(m);
+        frame->data.rows = random_rows(m);
+        frame->data.has_place = coin(m);
+        if (frame->data.has_place) {
+            random_place(m, &frame->data.place);
+        }
         break;
     case MKV_FRAME_END:
         frame->end.n_rows = prng_any_width(&m->prng);
@@ -459,7 +625,7 @@ static void random_body(struct messages *m, struct mkv_frame *frame)
         frame->tock = tock(m);
         break;
     default:
-        random_link_body(m, frame);
+        random_peer_body(m, frame);
         break;
     }
 }
@@ -473,140 +639,4 @@ void messages_frame(struct messages *m, enum mkv_frame_kind kind, struct mkv_fra
     }
     random_body(m, &frame);
     *ret_frame = frame;
-}
-
-#define SAME(member)       (a->member == b->member)
-#define SAME_BYTES(member) mkv_bytes_equal(a->member, b->member)
-#define SAME_ID16(member)  (memcmp(a->member, b->member, 16) == 0)
-
-bool messages_same_update(const struct mkv_update *a, const struct mkv_update *b)
-{
-    if (!SAME(has_tock) || !SAME(tock) || !SAME(present) || !SAME_BYTES(value) || !SAME(ticks.n)) {
-        return false;
-    }
-    for (uint32_t i = 0; i < a->ticks.n; i++) {
-        if (!mkv_tick_equal(&a->ticks.at[i], &b->ticks.at[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool same_texts(const struct mkv_bytes *a, const struct mkv_bytes *b, uint32_t n)
-{
-    for (uint32_t i = 0; i < n; i++) {
-        if (!mkv_bytes_equal(a[i], b[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
-#define SAME_TEXTS(member) (SAME(member.n) && same_texts(a->member.at, b->member.at, a->member.n))
-#define SAME_VERSIONS      (SAME(versions.lowest) && SAME(versions.highest))
-#define SAME_PLACE(member) (SAME(member.nonce) && SAME(member.position))
-
-bool messages_same_query(const struct mkv_query *a, const struct mkv_query *b)
-{
-    return SAME_BYTES(id) && SAME_VERSIONS;
-}
-
-bool messages_same_server_reply(const struct mkv_server_reply *a, const struct mkv_server_reply *b)
-{
-    return SAME_BYTES(id) && SAME_BYTES(name) && SAME_TEXTS(addresses) && SAME_VERSIONS &&
-           SAME_BYTES(host);
-}
-
-bool messages_same_birth(const struct mkv_birth *a, const struct mkv_birth *b)
-{
-    return SAME_BYTES(name) && SAME(seq);
-}
-
-static bool same_hello(const struct mkv_frame_hello *a, const struct mkv_frame_hello *b)
-{
-    return SAME_VERSIONS && SAME_TEXTS(features) && SAME_BYTES(software) && SAME_BYTES(name) &&
-           SAME_TEXTS(mechanisms);
-}
-
-static bool same_auth(const struct mkv_frame_auth *a, const struct mkv_frame_auth *b)
-{
-    return SAME_BYTES(mechanism) && SAME(resume) && messages_same_birth(&a->session, &b->session) &&
-           SAME_BYTES(token);
-}
-
-static bool same_session(const struct mkv_frame_session *a, const struct mkv_frame_session *b)
-{
-    return SAME_BYTES(name) && SAME(seq) && SAME_BYTES(root) && SAME_TEXTS(brokers) &&
-           SAME_BYTES(client_id) && SAME(has_user) && SAME(has_password) && SAME_BYTES(user) &&
-           SAME_BYTES(password) && SAME(mode) && SAME(profile) && SAME(qos) &&
-           SAME_ID16(store_id) && SAME_ID16(digest_key) && SAME(tock) && SAME(clock) &&
-           SAME_BYTES(token) && SAME(acked);
-}
-
-static bool same_read(const struct mkv_frame_read *a, const struct mkv_frame_read *b)
-{
-    return SAME_BYTES(path) && SAME(depth_min) && SAME(depth_max) && SAME(flags) &&
-           SAME(has_since) && SAME_PLACE(since) && SAME(credit);
-}
-
-static bool same_conflict(const struct mkv_frame_conflict *a, const struct mkv_frame_conflict *b)
-{
-    return SAME_BYTES(path) && SAME(class_) && messages_same_update(&a->loser, &b->loser) &&
-           messages_same_update(&a->winner, &b->winner);
-}
-
-static bool same_body(const struct mkv_frame *a, const struct mkv_frame *b)
-{
-    switch (a->kind) {
-    case MKV_FRAME_HELLO:
-        return same_hello(&a->hello, &b->hello);
-    case MKV_FRAME_AUTH:
-        return same_auth(&a->auth, &b->auth);
-    case MKV_FRAME_SESSION:
-        return same_session(&a->session, &b->session);
-    case MKV_FRAME_ERROR:
-        return SAME(error.code) && SAME_BYTES(error.text);
-    case MKV_FRAME_STATE:
-        return SAME(state.code) && SAME_BYTES(state.text);
-    case MKV_FRAME_BYE:
-        return SAME(bye_counter);
-    case MKV_FRAME_ACK:
-        return SAME(ack.counter) && SAME(ack.level) && SAME(ack.tock);
-    case MKV_FRAME_NACK:
-        return SAME(nack.counter) && SAME(nack.code) && SAME_BYTES(nack.text);
-    case MKV_FRAME_CONFLICT:
-        return same_conflict(&a->conflict, &b->conflict);
-    case MKV_FRAME_REPEAT:
-    case MKV_FRAME_VOID:
-        return SAME(range.first) && SAME(range.last);
-    case MKV_FRAME_BIRTH:
-    case MKV_FRAME_STATUS:
-    case MKV_FRAME_PING:
-    case MKV_FRAME_CANCEL:
-        return true;
-    case MKV_FRAME_READ:
-        return same_read(&a->read, &b->read);
-    case MKV_FRAME_LIST:
-    case MKV_FRAME_CHECK:
-        return SAME_BYTES(path.path) && SAME(path.credit);
-    case MKV_FRAME_CREDIT:
-        return SAME(credit);
-    case MKV_FRAME_DATA:
-    case MKV_FRAME_CHILDREN:
-        return SAME_BYTES(rows);
-    case MKV_FRAME_END:
-        return SAME(end.n_rows) && SAME(end.has_place) && SAME_PLACE(end.place);
-    case MKV_FRAME_DIGEST:
-        return SAME(digest.count) && SAME_ID16(digest.digest) && SAME_PLACE(digest.place);
-    case MKV_FRAME_REPORT:
-        return SAME_BYTES(report);
-    case MKV_FRAME_PONG:
-        return SAME(tock);
-    }
-    return false;
-}
-
-bool messages_same_frame(const struct mkv_frame *a, const struct mkv_frame *b)
-{
-    return SAME(kind) && SAME(id) && same_body(a, b);
 }

@@ -8,8 +8,10 @@
 #define MKV_TESTS_WIRE_MESSAGES_H
 
 #include "lib/prng.h"
+#include "wire/act.h"
 #include "wire/child.h"
 #include "wire/frame.h"
+#include "wire/range.h"
 
 #define MESSAGES_POOL_LEN 262144U
 
@@ -26,6 +28,7 @@ void messages_update(struct messages *m, struct mkv_update *ret_update);
 void messages_query(struct messages *m, struct mkv_query *ret_query);
 void messages_server_reply(struct messages *m, struct mkv_server_reply *ret_reply);
 void messages_birth(struct messages *m, struct mkv_birth *ret_birth);
+void messages_ping(struct messages *m, struct mkv_ping *ret_ping);
 /* The id is drawn for the kinds that need one. */
 void messages_frame(struct messages *m, enum mkv_frame_kind kind, struct mkv_frame *ret_frame);
 
@@ -33,6 +36,7 @@ bool messages_same_update(const struct mkv_update *a, const struct mkv_update *b
 bool messages_same_query(const struct mkv_query *a, const struct mkv_query *b);
 bool messages_same_server_reply(const struct mkv_server_reply *a, const struct mkv_server_reply *b);
 bool messages_same_birth(const struct mkv_birth *a, const struct mkv_birth *b);
+bool messages_same_ping(const struct mkv_ping *a, const struct mkv_ping *b);
 bool messages_same_frame(const struct mkv_frame *a, const struct mkv_frame *b);
 
 #endif

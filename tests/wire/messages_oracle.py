@@ -4,7 +4,7 @@
 
 One is cbor2, which knows CBOR but nothing of this protocol: what a vector says to mean is what it
 finds, and what it writes is the vector.  The other is the reader below, written from
-docs/protocol.md alone, sections 2, 4, 7 and 9: it accepts and refuses the same, for the same reason.
+docs/protocol.md alone, sections 2, 4, 7, 9 and 12: it accepts and refuses the same, for the same reason.
 """
 import json
 import sys
@@ -81,9 +81,10 @@ class Reader:
         require(len(self.take(self.strict(BYTES))) == length)
 
     def bytes(self, low, high):
-        n = len(self.take(self.strict(BYTES)))
-        require(n >= low)
-        require(n <= high, "TOO_LARGE")
+        raw = self.take(self.strict(BYTES))
+        require(len(raw) >= low)
+        require(len(raw) <= high, "TOO_LARGE")
+        return raw
 
     def boolean(self):
         require(self.take(1)[0] in (0xf4, 0xf5))
@@ -248,6 +249,41 @@ def report(r):
     r.value()
 
 
+def reports(r):
+    for _ in range(r.array(0, 256, "TOO_MANY")):
+        report(r)
+
+
+def some(r, n_max):
+    """The length of a list that may not be empty."""
+    n = r.array(0, n_max, "TOO_MANY")
+    require(n > 0)
+    return n
+
+
+def range_list(r):
+    found = []
+    for _ in range(some(r, 64)):
+        r.array(2)
+        start, end = r.bytes(0, 1024), r.bytes(0, 1024)
+        require(end == b"" or end > start)
+        found.append((start, end))
+    return found
+
+
+def sums(r):
+    for _ in range(some(r, 64)):
+        before = b""
+        n = some(r, 16)
+        for i in range(n):
+            r.array(3)
+            upto = r.bytes(0, 1024)
+            r.uint()
+            id16(r)
+            require(upto > before or (upto == b"" and i == n - 1))
+            before = upto
+
+
 def code(r):
     r.code()
 
@@ -271,6 +307,9 @@ UPDATE = {2: ticks}, {0: tock, 1: Reader.value}
 QUERY = {0: ID8, 1: versions}, {}
 SERVER = {0: ID8, 1: NAMED, 2: ADDRESSES, 3: versions, 4: text(255)}, {}
 BIRTH = {0: NAMED, 1: positive}, {}
+PING = {0: NAMED, 1: id16, 2: tock, 3: positive, 4: small(0, 2), 5: ADDRESSES, 6: text(255), 7: versions,
+        8: small(0), 9: small(0), 10: small(0), 11: Reader.uint, 12: tock, 13: tock, 14: tock, 15: tock,
+        16: id16, 17: Reader.uint, 18: id16, 19: tock, 20: tock}, {}
 
 KIND = {0: Reader.uint}
 REQUEST = {**KIND, 1: positive}
@@ -284,6 +323,7 @@ FRAMES = {
     4: (KIND, {}),
     5: ({**KIND, 2: code, 3: PEOPLE}, {1: positive}),
     6: (KIND, {2: tock}),
+    7: ({**KIND, 2: NAMED, 3: id16, 4: place, 5: small(0, 1)}, {}),
     10: ({**KIND, 2: tock, 3: small(1), 4: tock}, {}),
     11: ({**KIND, 2: positive, 3: code, 4: PEOPLE}, {}),
     12: ({**KIND, 2: path, 3: small(0, 1), 4: entry, 5: entry}, {}),
@@ -295,14 +335,23 @@ FRAMES = {
     22: ({**REQUEST, 2: path}, {}),
     23: (REQUEST, {}),
     24: (REQUEST, {}),
+    25: ({**REQUEST, 2: id16, 3: tock, 4: positive, 5: NAMED}, {}),
+    26: ({**REQUEST, 2: range_list}, {}),
+    27: ({**REQUEST, 2: range_list}, CREDIT),
+    29: (REQUEST, CREDIT),
     30: ({**REQUEST, 2: small(1)}, {}),
     31: (REQUEST, {}),
-    40: ({**REQUEST, 2: rows}, {}),
+    32: ({**REQUEST, 2: id16}, {}),
+    40: ({**REQUEST, 2: rows}, {3: place}),
     41: ({**REQUEST, 2: Reader.uint}, {3: place}),
     42: ({**REQUEST, 2: children}, {}),
     43: ({**REQUEST, 2: Reader.uint, 3: id16, 4: place}, {}),
     44: ({**REQUEST, 2: report}, {}),
     45: ({**REQUEST, 2: tock}, {}),
+    46: ({**REQUEST, 2: Reader.boolean, 3: place, 4: tock, 5: tock, 6: tock, 7: Reader.uint, 8: id16}, {}),
+    47: ({**REQUEST, 2: sums}, {}),
+    49: ({**REQUEST, 2: reports}, {}),
+    50: (REQUEST, {}),
 }
 
 
@@ -332,6 +381,8 @@ def read_frame(data):
     found = read_header(data, FRAMES[kind])
     if kind in (13, 14):
         require(found[2] <= found[3], "BAD_NUMBER")
+    if kind == 27:
+        require(all(end and start >= end for (_, end), (start, _) in zip(found[2], found[2][1:])))
     if kind == 2:
         require((3 in found) == (4 in found))
 
@@ -341,6 +392,7 @@ READERS = {
     "query": lambda data: read_header(data, QUERY),
     "server": lambda data: read_header(data, SERVER),
     "birth": lambda data: read_header(data, BIRTH),
+    "ping": lambda data: read_header(data, PING),
     "frame": read_frame,
 }
 

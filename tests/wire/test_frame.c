@@ -126,7 +126,7 @@ static void encode_deep_rows(unsigned depth, struct mkv_buf *out)
     }
     assert_int_equal(mkv_row_writer_take(&w, &page), 0);
 
-    struct mkv_frame frame = {.kind = MKV_FRAME_DATA, .id = 1, .rows = mkv_buf_bytes(&page)};
+    struct mkv_frame frame = {.kind = MKV_FRAME_DATA, .id = 1, .data.rows = mkv_buf_bytes(&page)};
 
     assert_int_equal(codec_frame.encode(&(union message){.frame = frame}, out), 0);
     mkv_row_writer_deinit(&w);
@@ -225,7 +225,7 @@ static int encode_of_size(size_t n)
     mkv_buf_init(&rows, 2 * MKV_FRAME_MAX);
     put_repeated(&rows, 0, n - 7); /* map, kind (3), id (2), key */
 
-    struct mkv_frame frame = {.kind = MKV_FRAME_DATA, .id = 1, .rows = mkv_buf_bytes(&rows)};
+    struct mkv_frame frame = {.kind = MKV_FRAME_DATA, .id = 1, .data.rows = mkv_buf_bytes(&rows)};
 
     mkv_buf_init(&out, 4 * MKV_FRAME_MAX);
     put(&out, "before", 6);

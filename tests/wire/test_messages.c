@@ -111,6 +111,7 @@ static void svc_messages(void **state)
     messages_of("query");
     messages_of("server");
     messages_of("birth");
+    messages_of("ping");
 }
 
 static void frames(void **state)
@@ -122,7 +123,7 @@ static void frames(void **state)
 /* Every kind of frame is among those accepted. */
 static void no_kind_of_frame_is_missing(void **state)
 {
-    bool met[MKV_FRAME_PONG + 1] = {false};
+    bool met[MKV_FRAME_DONE + 1] = {false};
     size_t i;
     json_t *vector;
 

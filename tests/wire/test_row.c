@@ -218,7 +218,7 @@ static void the_largest_row_fits_an_empty_page(void **state)
     assert_int_equal(mkv_row_writer_take(&w, &page), 0);
 
     struct mkv_frame frame = {
-        .kind = MKV_FRAME_DATA, .id = MKV_INTEGER_MAX, .rows = mkv_buf_bytes(&page)};
+        .kind = MKV_FRAME_DATA, .id = MKV_INTEGER_MAX, .data.rows = mkv_buf_bytes(&page)};
     struct mkv_frame decoded;
 
     assert_int_equal(mkv_frame_encode(&frame, &out), 0);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Query, Server and Birth: what must hold for every message. */
+/* Query, Server, Birth and Ping: what must hold for every message. */
 #include "codecs.h"
 #include "lib/check.h"
 
-static const struct codec *const codecs[] = {&codec_query, &codec_server, &codec_birth};
+static const struct codec *const codecs[] = {&codec_query, &codec_server, &codec_birth,
+                                             &codec_ping};
 
 static void for_each(void (*check)(const struct codec *codec, uint64_t seed), uint64_t n_seeds)
 {

@@ -121,6 +121,7 @@ HELLO, AUTH, SESSION, BIRTH, ERROR, BYE = range(1, 7)
 ACK, NACK, CONFLICT, REPEAT, VOID, STATE = range(10, 16)
 READ, LIST, CHECK, STATUS, PING, CREDIT, CANCEL = 20, 21, 22, 23, 24, 30, 31
 DATA, END, CHILDREN, DIGEST, REPORT, PONG = range(40, 46)
+SERVERS, EVICT, REPORTS, DONE = 29, 32, 49, 50
 
 number = uint(1, POSITIVE_MAX)
 tock = uint(0, POSITIVE_MAX)
@@ -185,7 +186,7 @@ FRAMES = {
     ),
     REPEAT: ({2: ("first", number), 3: ("last", number)}, set()),
     STATE: ({2: ("code", code(-9999, 0)), 3: ("text", text())}, set()),
-    DATA: ({**ID, 2: ("rows", array(read_row, ROWS_MAX))}, set()),
+    DATA: ({**ID, 2: ("rows", array(read_row, ROWS_MAX)), 3: ("place", place)}, {"place"}),
     END: ({**ID, 2: ("count", uint()), 3: ("place", place)}, {"place"}),
     CHILDREN: (
         {**ID, 2: ("children", array(fixed(read_element, uint(), boolean), ROWS_MAX))},
@@ -197,6 +198,8 @@ FRAMES = {
     ),
     REPORT: ({**ID, 2: ("report", map_value)}, set()),
     PONG: ({**ID, 2: ("tock", tock)}, set()),
+    REPORTS: ({**ID, 2: ("reports", array(map_value, ROWS_MAX))}, set()),
+    DONE: (ID, set()),
 }
 
 
