@@ -3,7 +3,8 @@
  * An AVL tree.  It was preferred to a treap because its depth needs no secret and no luck: at most
  * 1.44 log2(n), whatever keys a peer chooses.
  *
- * There are no parent pointers; whoever changes the tree remembers the links it came by.
+ * There are no parent pointers; whoever changes the tree remembers the links it came by.  What can
+ * be asked of a tree is in tree_find.c.
  */
 #include "core/tree.h"
 
@@ -20,41 +21,12 @@ struct trail {
     unsigned n;
 };
 
-static struct mkv_head head_of(const struct mkv_tree_node *node)
-{
-    return (struct mkv_head){
-        .tock = node->tock,
-        .seq = node->seq,
-        .counter = node->counter,
-        .vhash = node->vhash,
-        .name = mkv_bytes(node->bytes + node->key_len, node->name_len),
-        .present = node->present,
-    };
-}
-
-static struct mkv_tree_entry entry_of(const struct mkv_tree_node *node)
-{
-    return (struct mkv_tree_entry){
-        .key = mkv_tree_node_key(node),
-        .head = head_of(node),
-        .position = node->position,
-    };
-}
-
-/* Wraps around where @b is the greater, as a difference that is to be added may. */
-static struct mkv_summary minus(struct mkv_summary a, struct mkv_summary b)
-{
-    a.n_entries -= b.n_entries;
-    a.n_live -= b.n_live;
-    mkv_digest_subtract(&a.digest, b.digest);
-    return a;
-}
-
 /* The share of the node's own entry in its sums. */
 static struct mkv_summary share_of(const struct mkv_tree_node *node)
 {
-    return minus(minus(mkv_tree_node_sums(node), mkv_tree_node_sums(node->child[0])),
-                 mkv_tree_node_sums(node->child[1]));
+    return mkv_summary_minus(
+        mkv_summary_minus(mkv_tree_node_sums(node), mkv_tree_node_sums(node->child[0])),
+        mkv_tree_node_sums(node->child[1]));
 }
 
 /*
@@ -73,8 +45,8 @@ static void rotate(struct mkv_tree_node **link, unsigned side)
     struct mkv_tree_node *moved = up->child[side];
     struct mkv_summary all = mkv_tree_node_sums(down);
 
-    mkv_tree_node_set_sums(
-        down, mkv_summary_plus(minus(all, mkv_tree_node_sums(up)), mkv_tree_node_sums(moved)));
+    mkv_tree_node_set_sums(down, mkv_summary_plus(mkv_summary_minus(all, mkv_tree_node_sums(up)),
+                                                  mkv_tree_node_sums(moved)));
     mkv_tree_node_set_sums(up, all);
     down->child[!side] = moved;
     up->child[side] = down;
@@ -180,7 +152,7 @@ static void exchange(struct mkv_tree_node **link,
                      struct mkv_summary share)
 {
     struct mkv_tree_node *old = *link;
-    struct mkv_summary difference = minus(share, share_of(old));
+    struct mkv_summary difference = mkv_summary_minus(share, share_of(old));
 
     mkv_tree_node_set_sums(node, mkv_summary_plus(mkv_tree_node_sums(old), difference));
     node->child[0] = old->child[0];
@@ -226,22 +198,12 @@ void mkv_tree_deinit(struct mkv_tree *tree)
     tree->root = NULL;
 }
 
-bool mkv_tree_find(const struct mkv_tree *tree,
-                   struct mkv_bytes key,
-                   struct mkv_tree_entry *ret_entry)
+/* Hangs a node, which stands alone, in the empty place that a search for its key ended at. */
+static void hang(struct mkv_tree_node **link, const struct trail *trail, struct mkv_tree_node *node)
 {
-    const struct mkv_tree_node *node = tree->root;
-
-    while (node != NULL) {
-        int order = mkv_bytes_compare(key, mkv_tree_node_key(node));
-
-        if (order == 0) {
-            *ret_entry = entry_of(node);
-            return true;
-        }
-        node = node->child[order > 0];
-    }
-    return false;
+    *link = node;
+    add_along(trail, 0, mkv_tree_node_sums(node));
+    balance_along(trail);
 }
 
 int mkv_tree_change(struct mkv_tree *tree,
@@ -269,27 +231,10 @@ int mkv_tree_change(struct mkv_tree *tree,
         mkv_mem_free(node);
         return MKV_E_NO_MEMORY;
     } else {
-        *link = node;
-        add_along(&trail, 0, mkv_tree_node_sums(node));
-        balance_along(&trail);
+        hang(link, &trail, node);
     }
     *ret_change = (struct mkv_tree_change){.placed = node, .replaced = old};
     return 0;
-}
-
-void mkv_tree_undo(struct mkv_tree *tree, struct mkv_tree_change change)
-{
-    if (change.replaced == NULL) {
-        mkv_tree_remove(tree, mkv_tree_node_key(change.placed));
-        return;
-    }
-
-    struct trail trail;
-    struct mkv_tree_node **link = descend(tree, mkv_tree_node_key(change.placed), &trail);
-
-    MKV_ASSERT(*link == change.placed);
-    exchange(link, &trail, change.replaced, mkv_tree_node_sums(change.replaced));
-    mkv_mem_free(change.placed);
 }
 
 void mkv_tree_settle(struct mkv_tree_change change)
@@ -331,9 +276,9 @@ static void replace_by_successor(struct mkv_tree_node **link, struct trail *trai
     }
 
     struct mkv_tree_node *next = *next_link;
-    struct mkv_summary rest = minus(mkv_tree_node_sums(node), share_of(node));
+    struct mkv_summary rest = mkv_summary_minus(mkv_tree_node_sums(node), share_of(node));
 
-    add_along(trail, at + 1, minus((struct mkv_summary){0}, share_of(next)));
+    add_along(trail, at + 1, mkv_summary_minus((struct mkv_summary){0}, share_of(next)));
     *next_link = next->child[1];
     next->child[0] = node->child[0];
     next->child[1] = node->child[1];
@@ -344,120 +289,66 @@ static void replace_by_successor(struct mkv_tree_node **link, struct trail *trai
     }
 }
 
-void mkv_tree_remove(struct mkv_tree *tree, struct mkv_bytes key)
+/* Takes the node of this key out of the tree, and gives it to the caller; NULL: there is none. */
+static struct mkv_tree_node *take_out(struct mkv_tree *tree, struct mkv_bytes key)
 {
     struct trail trail;
     struct mkv_tree_node **link = descend(tree, key, &trail);
     struct mkv_tree_node *node = *link;
 
     if (node == NULL) {
-        return;
+        return NULL;
     }
-    add_along(&trail, 0, minus((struct mkv_summary){0}, share_of(node)));
+
+    struct mkv_summary share = share_of(node);
+
+    add_along(&trail, 0, mkv_summary_minus((struct mkv_summary){0}, share));
     if (node->child[0] != NULL && node->child[1] != NULL) {
         replace_by_successor(link, &trail);
     } else {
         *link = node->child[node->child[0] == NULL];
     }
     balance_along(&trail);
-    mkv_mem_free(node);
+    isolate(node, share);
+    return node;
 }
 
-/* Where a range of keys starts. */
-enum bound {
-    BOUND_AT,     /* at the key */
-    BOUND_NEXT,   /* right behind it */
-    BOUND_BEHIND, /* behind everything that begins with it */
-};
-
-static bool precedes(const struct mkv_tree_node *node, struct mkv_bytes key, enum bound bound)
+void mkv_tree_remove(struct mkv_tree *tree, struct mkv_bytes key)
 {
-    struct mkv_bytes own = mkv_tree_node_key(node);
-
-    switch (bound) {
-    case BOUND_AT:
-        return mkv_bytes_compare(own, key) < 0;
-    case BOUND_NEXT:
-        return mkv_bytes_compare(own, key) <= 0;
-    case BOUND_BEHIND:
-        break;
-    }
-    if (own.len > key.len) {
-        own.len = key.len;
-    }
-    return mkv_bytes_compare(own, key) <= 0;
+    mkv_mem_free(take_out(tree, key));
 }
 
-static bool first_from(const struct mkv_tree *tree,
+bool mkv_tree_withdraw(struct mkv_tree *tree,
                        struct mkv_bytes key,
-                       enum bound bound,
-                       struct mkv_tree_entry *ret_entry)
+                       struct mkv_tree_change *ret_change)
 {
-    const struct mkv_tree_node *node = tree->root;
-    const struct mkv_tree_node *first = NULL;
+    struct mkv_tree_node *node = take_out(tree, key);
 
-    while (node != NULL) {
-        bool before = precedes(node, key, bound);
-
-        if (!before) {
-            first = node;
-        }
-        node = node->child[before];
-    }
-    if (first == NULL) {
+    if (node == NULL) {
         return false;
     }
-    *ret_entry = entry_of(first);
+    *ret_change = (struct mkv_tree_change){.replaced = node};
     return true;
 }
 
-bool mkv_tree_at(const struct mkv_tree *tree,
-                 struct mkv_bytes key,
-                 struct mkv_tree_entry *ret_entry)
+void mkv_tree_undo(struct mkv_tree *tree, struct mkv_tree_change change)
 {
-    return first_from(tree, key, BOUND_AT, ret_entry);
-}
+    struct trail trail;
 
-bool mkv_tree_next(const struct mkv_tree *tree,
-                   struct mkv_bytes key,
-                   struct mkv_tree_entry *ret_entry)
-{
-    return first_from(tree, key, BOUND_NEXT, ret_entry);
-}
-
-bool mkv_tree_behind(const struct mkv_tree *tree,
-                     struct mkv_bytes key,
-                     struct mkv_tree_entry *ret_entry)
-{
-    return first_from(tree, key, BOUND_BEHIND, ret_entry);
-}
-
-/* The sums over all that precedes the bound. */
-static struct mkv_summary sums_before(const struct mkv_tree *tree,
-                                      struct mkv_bytes key,
-                                      enum bound bound)
-{
-    const struct mkv_tree_node *node = tree->root;
-    struct mkv_summary sums = {0};
-
-    while (node != NULL) {
-        bool before = precedes(node, key, bound);
-
-        if (before) {
-            sums = mkv_summary_plus(
-                sums, minus(mkv_tree_node_sums(node), mkv_tree_node_sums(node->child[1])));
-        }
-        node = node->child[before];
+    if (change.replaced == NULL) {
+        mkv_tree_remove(tree, mkv_tree_node_key(change.placed));
+        return;
     }
-    return sums;
-}
 
-struct mkv_summary mkv_tree_summary(const struct mkv_tree *tree, struct mkv_bytes key)
-{
-    if (key.len == 0) {
-        return mkv_tree_node_sums(tree->root);
+    struct mkv_tree_node **link = descend(tree, mkv_tree_node_key(change.replaced), &trail);
+
+    MKV_ASSERT(*link == change.placed);
+    if (change.placed == NULL) {
+        hang(link, &trail, change.replaced);
+    } else {
+        exchange(link, &trail, change.replaced, mkv_tree_node_sums(change.replaced));
+        mkv_mem_free(change.placed);
     }
-    return minus(sums_before(tree, key, BOUND_BEHIND), sums_before(tree, key, BOUND_AT));
 }
 
 static void check_node(const struct mkv_tree *tree, const struct mkv_tree_node *node)
@@ -465,7 +356,7 @@ static void check_node(const struct mkv_tree *tree, const struct mkv_tree_node *
     const struct mkv_tree_node *left = node->child[0];
     const struct mkv_tree_node *right = node->child[1];
     int lean = mkv_tree_node_height(right) - mkv_tree_node_height(left);
-    struct mkv_head head = head_of(node);
+    struct mkv_head head = mkv_tree_node_head(node);
     struct mkv_digest digest = mkv_entry_digest(tree->digest_key, mkv_tree_node_key(node), &head);
     struct mkv_summary share = share_of(node);
 

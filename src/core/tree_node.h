@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The nodes of the index, for core/tree.c and core/tree_load.c alone.
+ * The nodes of the index, for core/tree.c, tree_find.c and tree_load.c alone.
  *
  * A node holds the sums over its search subtree but not its own share of them, which is what
  * remains after subtracting its children's: that saves 24 bytes a node.
@@ -36,11 +36,41 @@ static inline struct mkv_bytes mkv_tree_node_key(const struct mkv_tree_node *nod
     return mkv_bytes(node->bytes, node->key_len);
 }
 
+static inline struct mkv_head mkv_tree_node_head(const struct mkv_tree_node *node)
+{
+    return (struct mkv_head){
+        .tock = node->tock,
+        .seq = node->seq,
+        .counter = node->counter,
+        .vhash = node->vhash,
+        .name = mkv_bytes(node->bytes + node->key_len, node->name_len),
+        .present = node->present,
+    };
+}
+
+static inline struct mkv_tree_entry mkv_tree_node_entry(const struct mkv_tree_node *node)
+{
+    return (struct mkv_tree_entry){
+        .key = mkv_tree_node_key(node),
+        .head = mkv_tree_node_head(node),
+        .position = node->position,
+    };
+}
+
 static inline struct mkv_summary mkv_summary_plus(struct mkv_summary a, struct mkv_summary b)
 {
     a.n_entries += b.n_entries;
     a.n_live += b.n_live;
     mkv_digest_add(&a.digest, b.digest);
+    return a;
+}
+
+/* Wraps around where @b is the greater, as a difference that is to be added may. */
+static inline struct mkv_summary mkv_summary_minus(struct mkv_summary a, struct mkv_summary b)
+{
+    a.n_entries -= b.n_entries;
+    a.n_live -= b.n_live;
+    mkv_digest_subtract(&a.digest, b.digest);
     return a;
 }
 

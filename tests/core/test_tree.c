@@ -115,6 +115,36 @@ static void assert_entry(bool found, const struct mkv_tree_entry *entry, unsigne
     assert_int_equal(entry->position, model.at[i].position);
 }
 
+static struct mkv_summary model_sums(unsigned from, unsigned to)
+{
+    struct mkv_summary sums = {0};
+
+    for (unsigned i = from; i < to; i++) {
+        struct mkv_head head = item_head(&model.at[i]);
+
+        sums.n_entries++;
+        sums.n_live += head.present;
+        mkv_digest_add(&sums.digest, mkv_entry_digest(digest_key, item_key(&model.at[i]), &head));
+    }
+    return sums;
+}
+
+static void assert_sums(struct mkv_summary got, struct mkv_summary want)
+{
+    assert_int_equal(got.n_entries, want.n_entries);
+    assert_int_equal(got.n_live, want.n_live);
+    assert_int_equal(got.digest.high, want.digest.high);
+    assert_int_equal(got.digest.low, want.digest.low);
+}
+
+static unsigned model_tombstone(unsigned i)
+{
+    while (i < model.n && model.at[i].head.present) {
+        i++;
+    }
+    return i;
+}
+
 static void assert_queries(const struct mkv_tree *tree, struct mkv_bytes key)
 {
     struct mkv_tree_entry entry;
@@ -133,22 +163,36 @@ static void assert_queries(const struct mkv_tree *tree, struct mkv_bytes key)
     assert_entry(mkv_tree_next(tree, key, &entry), &entry, at + model_has(at, key));
     assert_entry(mkv_tree_behind(tree, key, &entry), &entry, behind);
 
-    struct mkv_summary sums = {0};
+    assert_entry(mkv_tree_at_tombstone(tree, key, &entry), &entry, model_tombstone(at));
+    assert_entry(mkv_tree_next_tombstone(tree, key, &entry), &entry,
+                 model_tombstone(at + model_has(at, key)));
+    assert_sums(mkv_tree_summary(tree, key), model_sums(at, behind));
+}
 
-    for (unsigned i = at; i < behind; i++) {
-        struct mkv_head head = item_head(&model.at[i]);
+/* Whatever the ends are, in whatever order. */
+static void assert_range(const struct mkv_tree *tree,
+                         struct mkv_bytes from,
+                         struct mkv_bytes to,
+                         uint32_t n_max)
+{
+    struct mkv_tree_piece pieces[MKV_TREE_PIECES_MAX];
+    unsigned start = model_at(from);
+    unsigned end = to.len == 0 ? model.n : model_at(to);
+    unsigned n = end > start ? end - start : 0;
+    uint32_t n_pieces = mkv_tree_split(tree, from, to, n_max, pieces);
 
-        sums.n_entries++;
-        sums.n_live += head.present;
-        mkv_digest_add(&sums.digest, mkv_entry_digest(digest_key, item_key(&model.at[i]), &head));
+    assert_sums(mkv_tree_range(tree, from, to), model_sums(start, start + n));
+    assert_int_equal(n_pieces, n == 0 ? 1 : n < n_max ? n : n_max);
+    for (uint32_t i = 0; i < n_pieces; i++) {
+        uint64_t n_piece = pieces[i].sum.n_entries;
+
+        assert_true(n_piece == n / n_pieces || n_piece == n / n_pieces + 1);
+        assert_sums(pieces[i].sum, model_sums(start, start + (unsigned)n_piece));
+        start += (unsigned)n_piece;
+        assert_true(
+            mkv_bytes_equal(pieces[i].upto, i + 1 == n_pieces ? to : item_key(&model.at[start])));
     }
-
-    struct mkv_summary got = mkv_tree_summary(tree, key);
-
-    assert_int_equal(got.n_entries, sums.n_entries);
-    assert_int_equal(got.n_live, sums.n_live);
-    assert_int_equal(got.digest.high, sums.digest.high);
-    assert_int_equal(got.digest.low, sums.digest.low);
+    assert_int_equal(start, n == 0 ? model_at(from) : end);
 }
 
 static void assert_same(const struct mkv_tree *tree)
@@ -194,9 +238,14 @@ static void run(uint64_t seed, unsigned letters, unsigned len_max, unsigned n_op
         }
         item = random_item(&prng, letters, len_max);
         assert_queries(&tree, item_key(&item));
+
+        struct item to = random_item(&prng, letters, len_max);
+
+        assert_range(&tree, item_key(&item), item_key(&to), 1 + i % MKV_TREE_PIECES_MAX);
     }
     assert_same(&tree);
     assert_queries(&tree, (struct mkv_bytes){0});
+    assert_range(&tree, (struct mkv_bytes){0}, (struct mkv_bytes){0}, MKV_TREE_PIECES_MAX);
     mkv_tree_deinit(&tree);
     assert_int_equal(mem_fault_live(), 0);
 }
@@ -253,6 +302,8 @@ static void test_empty(void **state)
     mkv_tree_init(&tree, digest_key);
     assert_queries(&tree, (struct mkv_bytes){0});
     assert_queries(&tree, mkv_bytes_of("a"));
+    assert_range(&tree, (struct mkv_bytes){0}, (struct mkv_bytes){0}, 16);
+    assert_range(&tree, mkv_bytes_of("b"), mkv_bytes_of("a"), 1);
     assert_false(mkv_tree_find(&tree, (struct mkv_bytes){0}, &entry));
     mkv_tree_remove(&tree, mkv_bytes_of("a"));
     mkv_tree_check(&tree);
@@ -260,7 +311,29 @@ static void test_empty(void **state)
     mkv_tree_deinit(&tree);
 }
 
-/* Changes in batches, each of which is settled, or undone from its end. */
+/* What it replaces or removes is known by its position. */
+static bool change(struct mkv_tree *tree,
+                   const struct item *item,
+                   bool removes,
+                   struct mkv_tree_change *change)
+{
+    struct mkv_head head = item_head(item);
+    struct mkv_tree_entry old;
+    bool found = mkv_tree_find(tree, item_key(item), &old);
+
+    if (removes) {
+        assert_int_equal(mkv_tree_withdraw(tree, item_key(item), change), found);
+    } else {
+        assert_int_equal(mkv_tree_change(tree, item_key(item), &head, item->position, change), 0);
+        assert_int_equal(change->replaced != NULL, found);
+    }
+    if (found) {
+        assert_int_equal(mkv_tree_replaced_position(*change), old.position);
+    }
+    return found || !removes;
+}
+
+/* Changes and removals in batches, each of which is settled, or undone from its end. */
 static void test_undo(void **state)
 {
     struct mkv_tree_change changes[40];
@@ -277,14 +350,17 @@ static void test_undo(void **state)
             unsigned n = (unsigned)prng_below(&prng, 40);
             bool keep = prng_below(&prng, 3) > 0;
 
-            for (unsigned i = 0; i < n; i++) {
+            for (unsigned i = 0; i < n;) {
                 struct item item = random_item(&prng, 2, 5);
-                struct mkv_head head = item_head(&item);
 
-                assert_int_equal(
-                    mkv_tree_change(&tree, item_key(&item), &head, item.position, &changes[i]), 0);
-                if (keep) {
+                if (!change(&tree, &item, prng_below(&prng, 3) == 0, &changes[i])) {
+                    continue; /* a removal of what is not there */
+                }
+                i++;
+                if (keep && changes[i - 1].placed != NULL) {
                     model_put(&item);
+                } else if (keep) {
+                    model_remove(item_key(&item));
                 }
             }
             for (unsigned i = n; i > 0; i--) {
