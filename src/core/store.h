@@ -26,6 +26,9 @@
 #define MKV_STORE_BATCH_ROWS  16384U
 #define MKV_STORE_BATCH_BYTES (32U << 20)
 
+/* The longest value of a meta row: that of an entry, and what is to be known about it. */
+#define MKV_STORE_META_MAX (MKV_VALUE_MAX + 65536U)
+
 struct mkv_store;
 
 /* The index; read it, never change it. */
@@ -66,14 +69,21 @@ int mkv_store_scan(struct mkv_store *store,
 /* Where the log stands now: the nonce of this boot and the last position written. */
 struct mkv_place mkv_store_place(const struct mkv_store *store);
 
+/*
+ * The place in this log that has a position not beyond the present one, for whoever has got all up
+ * to there.  It is valid, unless it lies before all that is remembered.
+ */
+struct mkv_place mkv_store_place_at(const struct mkv_store *store, uint64_t position);
+
 /* Whether everything written since @place can still be told by a scan from its position. */
 bool mkv_store_place_valid(const struct mkv_store *store, struct mkv_place place);
 
 /*
- * Meta rows: keys of 1..200 bytes, values up to 64 KiB; an empty value is a row like any other.
- * Get appends to @value: NOT_FOUND, TOO_LARGE, NO_MEMORY, CORRUPT, IO.  Put adds or replaces.  To
- * delete a row that is not there is no error.  Next finds the first key greater than @key that
- * begins with @prefix (borrowed, valid as for mkv_store_row()): NOT_FOUND at the end, TOO_LARGE, IO.
+ * Meta rows: keys of 1..200 bytes, values of up to MKV_STORE_META_MAX bytes; an empty value is a
+ * row like any other.  Get appends to @value: NOT_FOUND, TOO_LARGE, NO_MEMORY, CORRUPT, IO.  Put
+ * adds or replaces.  To delete a row that is not there is no error.  Next finds the first key
+ * greater than @key that begins with @prefix (borrowed, valid as for mkv_store_row()): NOT_FOUND at
+ * the end, TOO_LARGE, IO.
  */
 int mkv_store_meta_get(struct mkv_store *store,
                        struct mkv_bytes key,

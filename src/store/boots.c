@@ -41,6 +41,16 @@ bool mkv_boots_know(const struct mkv_boots *boots, uint64_t position, struct mkv
     return false;
 }
 
+uint64_t mkv_boots_nonce_at(const struct mkv_boots *boots, uint64_t position)
+{
+    uint32_t i = boots->n - 1;
+
+    while (i > 0 && boots->at[i].position > position) {
+        i--;
+    }
+    return boots->at[i].nonce;
+}
+
 size_t mkv_boots_encode(const struct mkv_boots *boots, uint8_t ret_bytes[MKV_BOOTS_BYTES_MAX])
 {
     for (uint32_t i = 0; i < boots->n; i++) {

@@ -5,7 +5,6 @@
 #include "store/meta.h"
 #include "store/row.h"
 
-#define META_VALUE_MAX    65536U
 #define TIDY_ROWS         1000U /* in one batch; tidying starts with as many and ends with fewer */
 #define TIDY_SHARE        3U    /* tidying starts when one of so many rows is dead */
 #define CHANGES_CAP_FIRST 64U
@@ -35,6 +34,14 @@ struct mkv_place mkv_store_place(const struct mkv_store *store)
     return (struct mkv_place){
         .nonce = store->boots.at[store->boots.n - 1].nonce,
         .position = store->position,
+    };
+}
+
+struct mkv_place mkv_store_place_at(const struct mkv_store *store, uint64_t position)
+{
+    return (struct mkv_place){
+        .nonce = mkv_boots_nonce_at(&store->boots, position),
+        .position = position,
     };
 }
 
@@ -268,7 +275,7 @@ int mkv_store_meta_put(struct mkv_store *store, struct mkv_bytes key, struct mkv
         return store->broken_by;
     }
     store->state = MKV_STORE_OPEN;
-    if (key.len == 0 || key.len > MKV_META_NAME_MAX || value.len > META_VALUE_MAX) {
+    if (key.len == 0 || key.len > MKV_META_NAME_MAX || value.len > MKV_STORE_META_MAX) {
         return break_transaction(store, MKV_E_TOO_LARGE);
     }
 

@@ -128,7 +128,7 @@ struct mkv_bytes model_meta_name(unsigned i)
 
 static struct mkv_bytes content(uint64_t seed, size_t len)
 {
-    static uint8_t bytes[MKV_VALUE_MAX];
+    static uint8_t bytes[MKV_STORE_META_MAX];
     struct prng prng = {.state = seed};
 
     prng_fill(&prng, bytes, len);
@@ -253,7 +253,7 @@ static void assert_metas(const struct model *model, struct harness *h)
     unsigned n = 0;
     unsigned n_listed = 0;
 
-    mkv_buf_init(&value, 65536);
+    mkv_buf_init(&value, MKV_STORE_META_MAX);
     for (unsigned i = 0; i < MODEL_METAS; i++) {
         int error = mkv_store_meta_get(h->store, model_meta_name(i), &value);
 

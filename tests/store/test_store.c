@@ -218,6 +218,37 @@ static void test_places(void **state)
     harness_deinit(&h);
 }
 
+/* Each position of the log, in whatever boot it was written, can be told as a place in it. */
+static void test_place_at(void **state)
+{
+    static struct model model;
+    struct harness h;
+    uint64_t began_at = 0; /* the first boot that is remembered */
+
+    model = (struct model){0};
+    harness_init(&h, backend(state));
+    open_ok(&h);
+    for (uint64_t boot = 1; boot <= MKV_BOOTS_MAX + 3; boot++) {
+        if (boot > MKV_BOOTS_MAX) {
+            began_at = 3 * ((boot - MKV_BOOTS_MAX) / 2); /* every second boot writes 3 rows */
+        }
+        for (uint64_t position = 0; position <= model.position; position++) {
+            struct mkv_place place = mkv_store_place_at(h.store, position);
+
+            assert_int_equal(place.position, position);
+            assert_int_equal(mkv_store_place_valid(h.store, place), position >= began_at);
+        }
+        assert_int_equal(mkv_store_place_at(h.store, model.position).nonce,
+                         mkv_store_place(h.store).nonce);
+        for (unsigned i = 0; i < 3 && boot % 2 == 0; i++) {
+            assert_int_equal(model_put(&model, &h, i, boot, 1), 0);
+        }
+        assert_int_equal(mkv_store_commit(h.store), 0);
+        reopen(&h);
+    }
+    harness_deinit(&h);
+}
+
 /* Bytes that come from the store itself may be written back. */
 static void test_borrowed(void **state)
 {
@@ -270,7 +301,7 @@ static void test_limits(void **state)
 {
     static struct model model;
     static struct model now;
-    static uint8_t long_bytes[MKV_VALUE_MAX + 1];
+    static uint8_t long_bytes[MKV_STORE_META_MAX + 1];
     struct mkv_update update = {.has_tock = true, .present = true, .ticks = {.n = 1}};
     struct mkv_head head;
     struct harness h;
@@ -279,19 +310,20 @@ static void test_limits(void **state)
     harness_init(&h, backend(state));
     open_ok(&h);
     assert_int_equal(model_put(&model, &h, MODEL_KEYS - 1, 1, MKV_VALUE_MAX), 0);
-    assert_int_equal(model_put_meta(&model, &h, MODEL_METAS - 1, 2, 65536), 0);
+    assert_int_equal(model_put_meta(&model, &h, MODEL_METAS - 1, 2, MKV_STORE_META_MAX), 0);
     assert_int_equal(model_put_meta(&model, &h, 1, 2, 0), 0);
     assert_int_equal(mkv_store_commit(h.store), 0);
     reopen(&h);
     assert_model(&model, &h);
 
     update.ticks.at[0] = (struct mkv_tick){.name = mkv_bytes_of("s"), .counter = 1};
-    update.value = mkv_bytes(long_bytes, sizeof(long_bytes));
+    update.value = mkv_bytes(long_bytes, MKV_VALUE_MAX + 1);
     head = mkv_head_of(&update);
     assert_int_equal(mkv_store_put(h.store, model_key(1), &head, &update), MKV_E_TOO_LARGE);
     assert_broken(&h, &model, MKV_E_TOO_LARGE);
-    assert_int_equal(mkv_store_meta_put(h.store, model_meta_name(1), mkv_bytes(long_bytes, 65537)),
-                     MKV_E_TOO_LARGE);
+    assert_int_equal(
+        mkv_store_meta_put(h.store, model_meta_name(1), mkv_bytes(long_bytes, sizeof(long_bytes))),
+        MKV_E_TOO_LARGE);
     assert_broken(&h, &model, MKV_E_TOO_LARGE);
 
     now = model;
@@ -306,6 +338,15 @@ static void test_limits(void **state)
     }
     assert_int_equal(model_put(&now, &h, 1, 1, MKV_VALUE_MAX), MKV_E_TOO_LARGE);
     assert_broken(&h, &model, MKV_E_TOO_LARGE);
+
+    now = model;
+    for (unsigned i = 0; i < MKV_STORE_BATCH_BYTES / MKV_STORE_META_MAX - 1; i++) {
+        assert_int_equal(model_put_meta(&now, &h, i % MODEL_METAS, i + 1, MKV_STORE_META_MAX), 0);
+    }
+    assert_model(&now, &h);
+    assert_int_equal(mkv_store_commit(h.store), 0);
+    reopen(&h);
+    assert_model(&now, &h);
     harness_deinit(&h);
 }
 
@@ -443,6 +484,7 @@ int main(void)
         ON_BOTH(test_identity),
         ON_BOTH(test_tidy),
         ON_BOTH(test_places),
+        ON_BOTH(test_place_at),
         ON_BOTH(test_borrowed),
         ON_BOTH(test_limits),
         ON_BOTH(test_missing),
