@@ -368,6 +368,8 @@ static void on_frame_up(struct mkv_client *client, const struct mkv_frame *frame
     case MKV_FRAME_SUMS:
     case MKV_FRAME_REPORTS:
     case MKV_FRAME_DONE:
+    case MKV_FRAME_CONFLICTS:
+    case MKV_FRAME_LOST:
         refuse(client, MKV_E_UNEXPECTED, "the server sent a message that is not for a client");
         break;
     }

@@ -292,6 +292,8 @@ int mkv_serve_frame(struct mkv_server *server,
     case MKV_FRAME_SUMS:
     case MKV_FRAME_REPORTS:
     case MKV_FRAME_DONE:
+    case MKV_FRAME_CONFLICTS:
+    case MKV_FRAME_LOST:
         break;
     }
     mkv_server_send_error(server, link, 0, MKV_E_UNEXPECTED, mkv_error_text(MKV_E_UNEXPECTED));

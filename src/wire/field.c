@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "wire/child.h"
+#include "wire/conflict.h"
 #include "wire/frame.h"
 #include "wire/header.h"
 #include "wire/range.h"
@@ -216,6 +217,9 @@ static void read_field(struct mkv_cbor_reader *r, const struct mkv_field *field,
         break;
     case MKV_FIELD_CHILDREN:
         *bytes = mkv_children_read_raw(r);
+        break;
+    case MKV_FIELD_CONFLICTS:
+        *bytes = mkv_conflict_rows_read_raw(r);
         break;
     case MKV_FIELD_REPORT:
         *bytes = read_raw_of(r, MKV_CBOR_MAP);
@@ -495,6 +499,7 @@ static void write_field(struct mkv_cbor_writer *w, const struct mkv_field *field
     case MKV_FIELD_PATH:
     case MKV_FIELD_ROWS:
     case MKV_FIELD_CHILDREN:
+    case MKV_FIELD_CONFLICTS:
     case MKV_FIELD_REPORT:
     case MKV_FIELD_REPORTS:
     case MKV_FIELD_RANGES:

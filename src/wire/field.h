@@ -41,6 +41,7 @@ enum mkv_field_kind {
     MKV_FIELD_PATH,      /* struct mkv_bytes: a raw list, whose elements are not looked at */
     MKV_FIELD_ROWS,      /* struct mkv_bytes: a raw page, checked as far as wire/row.h can */
     MKV_FIELD_CHILDREN,  /* struct mkv_bytes: the same for wire/child.h */
+    MKV_FIELD_CONFLICTS, /* struct mkv_bytes: the same for wire/conflict.h */
     MKV_FIELD_REPORT,    /* struct mkv_bytes: a raw map */
     MKV_FIELD_REPORTS,   /* struct mkv_bytes: a raw list of at most MKV_PAGE_ROWS_MAX maps */
     MKV_FIELD_RANGES,    /* struct mkv_bytes: a raw list of ranges, checked by wire/range.h */

@@ -87,6 +87,7 @@ static const struct mkv_field conflict_fields[] = {
     {3, MKV_FIELD_U32, AT(conflict.class_), RANGE(0, 1)},
     {4, MKV_FIELD_ENTRY, AT(conflict.loser)},
     {5, MKV_FIELD_ENTRY, AT(conflict.winner)},
+    {6, MKV_FIELD_UINT, AT(conflict.more), OPTIONAL, RANGE(0, UINT64_MAX)},
 };
 
 static const struct mkv_field range_fields[] = {
@@ -121,6 +122,13 @@ static const struct mkv_field check_fields[] = {
     {2, MKV_FIELD_PATH, AT(path.path)},
 };
 
+static const struct mkv_field conflicts_fields[] = {
+    {REQUEST_ID},
+    {2, MKV_FIELD_PATH, AT(conflicts.path)},
+    {5, MKV_FIELD_U32, AT(conflicts.flags), OPTIONAL, RANGE(0, MKV_CONFLICTS_FOLLOW)},
+    {7, MKV_FIELD_U32, AT(conflicts.credit), ABSENT(MKV_CREDIT_DEFAULT), RANGE(1, UINT32_MAX)},
+};
+
 static const struct mkv_field credit_fields[] = {
     {REQUEST_ID},
     {2, MKV_FIELD_U32, AT(credit), RANGE(1, UINT32_MAX)},
@@ -141,6 +149,11 @@ static const struct mkv_field end_fields[] = {
 static const struct mkv_field children_fields[] = {
     {REQUEST_ID},
     {2, MKV_FIELD_CHILDREN, AT(rows)},
+};
+
+static const struct mkv_field lost_fields[] = {
+    {REQUEST_ID},
+    {2, MKV_FIELD_CONFLICTS, AT(lost)},
 };
 
 static const struct mkv_field digest_fields[] = {
@@ -232,24 +245,43 @@ static const struct mkv_field unknown_fields[] = {
 
 /* All fields of each kind except the kind itself; NULL where there is no such kind. */
 static const struct mkv_fields fields_of_kind[] = {
-    [MKV_FRAME_HELLO] = FIELDS(hello_fields),       [MKV_FRAME_AUTH] = FIELDS(auth_fields),
-    [MKV_FRAME_SESSION] = FIELDS(session_fields),   [MKV_FRAME_BIRTH] = {id_fields, 0},
-    [MKV_FRAME_ERROR] = FIELDS(error_fields),       [MKV_FRAME_BYE] = FIELDS(bye_fields),
-    [MKV_FRAME_ACK] = FIELDS(ack_fields),           [MKV_FRAME_NACK] = FIELDS(nack_fields),
-    [MKV_FRAME_CONFLICT] = FIELDS(conflict_fields), [MKV_FRAME_REPEAT] = FIELDS(range_fields),
-    [MKV_FRAME_VOID] = FIELDS(range_fields),        [MKV_FRAME_STATE] = FIELDS(state_fields),
-    [MKV_FRAME_READ] = FIELDS(read_fields),         [MKV_FRAME_LIST] = FIELDS(list_fields),
-    [MKV_FRAME_CHECK] = FIELDS(check_fields),       [MKV_FRAME_STATUS] = FIELDS(id_fields),
-    [MKV_FRAME_PING] = FIELDS(id_fields),           [MKV_FRAME_CREDIT] = FIELDS(credit_fields),
-    [MKV_FRAME_CANCEL] = FIELDS(id_fields),         [MKV_FRAME_DATA] = FIELDS(data_fields),
-    [MKV_FRAME_END] = FIELDS(end_fields),           [MKV_FRAME_CHILDREN] = FIELDS(children_fields),
-    [MKV_FRAME_DIGEST] = FIELDS(digest_fields),     [MKV_FRAME_REPORT] = FIELDS(report_fields),
-    [MKV_FRAME_PONG] = FIELDS(pong_fields),         [MKV_FRAME_PEER] = FIELDS(peer_fields),
-    [MKV_FRAME_VOUCH] = FIELDS(vouch_fields),       [MKV_FRAME_SPLIT] = FIELDS(split_fields),
-    [MKV_FRAME_FETCH] = FIELDS(fetch_fields),       [MKV_FRAME_SERVERS] = FIELDS(servers_fields),
-    [MKV_FRAME_EVICT] = FIELDS(evict_fields),       [MKV_FRAME_VOUCHED] = FIELDS(vouched_fields),
-    [MKV_FRAME_SUMS] = FIELDS(sums_fields),         [MKV_FRAME_REPORTS] = FIELDS(reports_fields),
+    [MKV_FRAME_HELLO] = FIELDS(hello_fields),
+    [MKV_FRAME_AUTH] = FIELDS(auth_fields),
+    [MKV_FRAME_SESSION] = FIELDS(session_fields),
+    [MKV_FRAME_BIRTH] = {id_fields, 0},
+    [MKV_FRAME_ERROR] = FIELDS(error_fields),
+    [MKV_FRAME_BYE] = FIELDS(bye_fields),
+    [MKV_FRAME_ACK] = FIELDS(ack_fields),
+    [MKV_FRAME_NACK] = FIELDS(nack_fields),
+    [MKV_FRAME_CONFLICT] = FIELDS(conflict_fields),
+    [MKV_FRAME_REPEAT] = FIELDS(range_fields),
+    [MKV_FRAME_VOID] = FIELDS(range_fields),
+    [MKV_FRAME_STATE] = FIELDS(state_fields),
+    [MKV_FRAME_READ] = FIELDS(read_fields),
+    [MKV_FRAME_LIST] = FIELDS(list_fields),
+    [MKV_FRAME_CHECK] = FIELDS(check_fields),
+    [MKV_FRAME_STATUS] = FIELDS(id_fields),
+    [MKV_FRAME_PING] = FIELDS(id_fields),
+    [MKV_FRAME_CREDIT] = FIELDS(credit_fields),
+    [MKV_FRAME_CANCEL] = FIELDS(id_fields),
+    [MKV_FRAME_DATA] = FIELDS(data_fields),
+    [MKV_FRAME_END] = FIELDS(end_fields),
+    [MKV_FRAME_CHILDREN] = FIELDS(children_fields),
+    [MKV_FRAME_DIGEST] = FIELDS(digest_fields),
+    [MKV_FRAME_REPORT] = FIELDS(report_fields),
+    [MKV_FRAME_PONG] = FIELDS(pong_fields),
+    [MKV_FRAME_PEER] = FIELDS(peer_fields),
+    [MKV_FRAME_VOUCH] = FIELDS(vouch_fields),
+    [MKV_FRAME_SPLIT] = FIELDS(split_fields),
+    [MKV_FRAME_FETCH] = FIELDS(fetch_fields),
+    [MKV_FRAME_SERVERS] = FIELDS(servers_fields),
+    [MKV_FRAME_EVICT] = FIELDS(evict_fields),
+    [MKV_FRAME_VOUCHED] = FIELDS(vouched_fields),
+    [MKV_FRAME_SUMS] = FIELDS(sums_fields),
+    [MKV_FRAME_REPORTS] = FIELDS(reports_fields),
     [MKV_FRAME_DONE] = FIELDS(id_fields),
+    [MKV_FRAME_CONFLICTS] = FIELDS(conflicts_fields),
+    [MKV_FRAME_LOST] = FIELDS(lost_fields),
 };
 
 #define KINDS_END (sizeof(fields_of_kind) / sizeof(*fields_of_kind))

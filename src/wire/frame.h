@@ -3,8 +3,8 @@
  * Link frames (docs/protocol.md, sections 7 and 12).
  *
  * On a stream each is 4 bytes length, big-endian, and one CBOR map.  Decoding borrows from the
- * input.  The rows of `data`, the `children`, ranges and sums are checked but not unpacked: they
- * stay one raw item, which wire/row.h, wire/child.h and wire/range.h walk and build.
+ * input.  The rows of `data`, the `children`, ranges, sums and what was `lost` are checked but not
+ * unpacked: they stay one raw item, which wire/row.h, child.h, range.h and conflict.h walk and build.
  */
 #ifndef MKV_WIRE_FRAME_H
 #define MKV_WIRE_FRAME_H
@@ -38,6 +38,7 @@ enum mkv_frame_kind {
     MKV_FRAME_VOUCH = 25,
     MKV_FRAME_SPLIT = 26,
     MKV_FRAME_FETCH = 27,
+    MKV_FRAME_CONFLICTS = 28,
     MKV_FRAME_SERVERS = 29,
     MKV_FRAME_CREDIT = 30,
     MKV_FRAME_CANCEL = 31,
@@ -50,6 +51,7 @@ enum mkv_frame_kind {
     MKV_FRAME_PONG = 45,
     MKV_FRAME_VOUCHED = 46,
     MKV_FRAME_SUMS = 47,
+    MKV_FRAME_LOST = 48,
     MKV_FRAME_REPORTS = 49,
     MKV_FRAME_DONE = 50,
 };
@@ -64,6 +66,8 @@ enum mkv_frame_kind {
 #define MKV_READ_TOMBSTONES 1U
 #define MKV_READ_KEYS_ONLY  2U
 #define MKV_READ_FLAGS      3U /* all of them; others: BAD_NUMBER */
+
+#define MKV_CONFLICTS_FOLLOW 1U /* the flag of `conflicts`; others: BAD_NUMBER */
 
 #define MKV_STORE_ID_LEN 16U
 #define MKV_DIGEST_LEN   16U
@@ -142,6 +146,7 @@ struct mkv_frame_conflict {
     uint32_t class_;       /* 0 conflict, 1 possible */
     struct mkv_update loser;
     struct mkv_update winner;
+    uint64_t more; /* conflicts of this session before this one that it was not told of */
 };
 
 struct mkv_frame_read {
@@ -169,6 +174,12 @@ struct mkv_frame_data {
     struct mkv_bytes rows;  /* one raw CBOR array */
     bool has_place;         /* only where rows come in the order of writing */
     struct mkv_place place; /* everything up to here has been sent */
+};
+
+struct mkv_frame_conflicts {
+    struct mkv_bytes path; /* raw CBOR array */
+    uint32_t flags;        /* MKV_CONFLICTS_FOLLOW or 0 */
+    uint32_t credit;
 };
 
 struct mkv_frame_end {
@@ -224,9 +235,11 @@ struct mkv_frame {
         struct mkv_frame_range range; /* repeat, void */
         struct mkv_frame_read read;
         struct mkv_frame_path path; /* list, check */
-        uint32_t credit;            /* credit: 1 or more; servers: 0 is sent as the default */
+        struct mkv_frame_conflicts conflicts;
+        uint32_t credit; /* credit: 1 or more; servers: 0 is sent as the default */
         struct mkv_frame_data data;
         struct mkv_bytes rows; /* children: one raw CBOR array */
+        struct mkv_bytes lost; /* lost: one raw CBOR array */
         struct mkv_frame_end end;
         struct mkv_frame_digest digest;
         struct mkv_bytes report; /* report: one raw CBOR map */

@@ -111,6 +111,36 @@ static void check_rows(struct mkv_bytes rows)
     mkv_buf_deinit(&copy.page);
 }
 
+/* Conflicts read, written and read again are the same conflicts, but for the winners' values. */
+static void check_lost(struct mkv_bytes lost)
+{
+    struct mkv_cbor_reader r;
+
+    mkv_cbor_reader_init(&r, lost);
+    for (uint64_t n = mkv_cbor_read_array(&r, MKV_PAGE_ROWS_MAX); n > 0; n--) {
+        struct mkv_conflict_row row;
+        struct mkv_conflict_row again;
+        struct mkv_cbor_reader reader;
+        struct mkv_cbor_writer writer;
+        struct mkv_buf out;
+
+        mkv_conflict_row_read(&r, &row);
+        MKV_ASSERT(r.error == 0);
+        mkv_buf_init(&out, MKV_FRAME_MAX);
+        mkv_cbor_writer_init(&writer, &out);
+        mkv_conflict_row_write(&writer, &row);
+        MKV_ASSERT(writer.error == 0);
+        mkv_cbor_reader_init(&reader, mkv_buf_bytes(&out));
+        mkv_conflict_row_read(&reader, &again);
+        MKV_ASSERT(mkv_cbor_finish(&reader) == 0);
+        MKV_ASSERT(again.winner.present == row.winner.present);
+        row.winner.value = again.winner.value;
+        MKV_ASSERT(messages_same_conflict_row(&row, &again));
+        mkv_buf_deinit(&out);
+    }
+    MKV_ASSERT(mkv_cbor_finish(&r) == 0);
+}
+
 /* Whatever a stream begins with: what is cut off it lies inside. */
 static void check_cut(struct mkv_bytes stream)
 {
@@ -134,6 +164,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_again(&frame);
         if (frame.kind == MKV_FRAME_DATA) {
             check_rows(frame.data.rows);
+        }
+        if (frame.kind == MKV_FRAME_LOST) {
+            check_lost(frame.lost);
         }
     }
     return 0;

@@ -53,7 +53,7 @@ static void send_some(struct prng *prng)
         break;
     case MKV_FRAME_CONFLICT:
         frame.conflict =
-            (struct mkv_frame_conflict){mkv_bytes(path, sizeof(path)), 1, update, update};
+            (struct mkv_frame_conflict){mkv_bytes(path, sizeof(path)), 1, update, update, 0};
         break;
     case MKV_FRAME_REPEAT:
         frame.range.first = 1 + prng_below(prng, 9);

@@ -7,13 +7,16 @@
 #include "base/limits.h"
 
 const enum mkv_frame_kind messages_frame_kinds[] = {
-    MKV_FRAME_HELLO,  MKV_FRAME_AUTH,     MKV_FRAME_SESSION, MKV_FRAME_BIRTH,    MKV_FRAME_ERROR,
-    MKV_FRAME_BYE,    MKV_FRAME_ACK,      MKV_FRAME_NACK,    MKV_FRAME_CONFLICT, MKV_FRAME_REPEAT,
-    MKV_FRAME_VOID,   MKV_FRAME_STATE,    MKV_FRAME_READ,    MKV_FRAME_LIST,     MKV_FRAME_CHECK,
-    MKV_FRAME_STATUS, MKV_FRAME_PING,     MKV_FRAME_CREDIT,  MKV_FRAME_CANCEL,   MKV_FRAME_DATA,
-    MKV_FRAME_END,    MKV_FRAME_CHILDREN, MKV_FRAME_DIGEST,  MKV_FRAME_REPORT,   MKV_FRAME_PONG,
-    MKV_FRAME_PEER,   MKV_FRAME_VOUCH,    MKV_FRAME_SPLIT,   MKV_FRAME_FETCH,    MKV_FRAME_SERVERS,
-    MKV_FRAME_EVICT,  MKV_FRAME_VOUCHED,  MKV_FRAME_SUMS,    MKV_FRAME_REPORTS,  MKV_FRAME_DONE,
+    MKV_FRAME_HELLO,    MKV_FRAME_AUTH,     MKV_FRAME_SESSION, MKV_FRAME_BIRTH,
+    MKV_FRAME_ERROR,    MKV_FRAME_BYE,      MKV_FRAME_ACK,     MKV_FRAME_NACK,
+    MKV_FRAME_CONFLICT, MKV_FRAME_REPEAT,   MKV_FRAME_VOID,    MKV_FRAME_STATE,
+    MKV_FRAME_READ,     MKV_FRAME_LIST,     MKV_FRAME_CHECK,   MKV_FRAME_STATUS,
+    MKV_FRAME_PING,     MKV_FRAME_CREDIT,   MKV_FRAME_CANCEL,  MKV_FRAME_DATA,
+    MKV_FRAME_END,      MKV_FRAME_CHILDREN, MKV_FRAME_DIGEST,  MKV_FRAME_REPORT,
+    MKV_FRAME_PONG,     MKV_FRAME_PEER,     MKV_FRAME_VOUCH,   MKV_FRAME_SPLIT,
+    MKV_FRAME_FETCH,    MKV_FRAME_SERVERS,  MKV_FRAME_EVICT,   MKV_FRAME_VOUCHED,
+    MKV_FRAME_SUMS,     MKV_FRAME_REPORTS,  MKV_FRAME_DONE,    MKV_FRAME_CONFLICTS,
+    MKV_FRAME_LOST,
 };
 const size_t messages_n_frame_kinds = sizeof(messages_frame_kinds) / sizeof(*messages_frame_kinds);
 
@@ -401,6 +404,41 @@ static void random_conflict(struct messages *m, struct mkv_frame_conflict *confl
     conflict->class_ = coin(m);
     random_entry(m, &conflict->loser);
     random_entry(m, &conflict->winner);
+    conflict->more = coin(m) ? 0 : prng_any_width(&m->prng);
+}
+
+void messages_conflict_row(struct messages *m, struct mkv_conflict_row *ret_row)
+{
+    *ret_row = (struct mkv_conflict_row){
+        .id = prng_any_width(&m->prng),
+        .path = random_path(m),
+        .class_ = coin(m),
+        .when = tock(m),
+        .more = prng_any_width(&m->prng),
+    };
+    random_entry(m, &ret_row->loser);
+    random_entry(m, &ret_row->winner);
+    if (ret_row->winner.present) {
+        ret_row->winner.value = keep(m, "\xf6", 1);
+    }
+}
+
+static struct mkv_bytes random_lost(struct messages *m)
+{
+    struct mkv_cbor_writer w;
+    struct mkv_buf out;
+    uint64_t n = prng_below(&m->prng, 6);
+
+    mkv_buf_init(&out, MESSAGES_POOL_LEN);
+    mkv_cbor_writer_init(&w, &out);
+    mkv_cbor_write_array(&w, n);
+    for (uint64_t i = 0; i < n; i++) {
+        struct mkv_conflict_row row;
+
+        messages_conflict_row(m, &row);
+        mkv_conflict_row_write(&w, &row);
+    }
+    return keep_buf(m, &out, w.error);
 }
 
 static void random_digest(struct messages *m, struct mkv_frame_digest *digest)
@@ -594,6 +632,15 @@ static void random_body(struct messages *m, struct mkv_frame *frame)
         break;
     case MKV_FRAME_CHECK:
         frame->path.path = random_path(m);
+        break;
+    case MKV_FRAME_CONFLICTS:
+        frame->conflicts.path = random_path(m);
+        frame->conflicts.flags = coin(m) ? MKV_CONFLICTS_FOLLOW : 0;
+        frame->conflicts.credit =
+            coin(m) ? MKV_CREDIT_DEFAULT : (uint32_t)between(m, 1, UINT32_MAX);
+        break;
+    case MKV_FRAME_LOST:
+        frame->lost = random_lost(m);
         break;
     case MKV_FRAME_CREDIT:
         frame->credit = (uint32_t)between(m, 1, UINT32_MAX);

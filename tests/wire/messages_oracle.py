@@ -244,6 +244,18 @@ def children(r):
         r.boolean()
 
 
+def conflicts(r):
+    for _ in range(r.array(0, 256, "TOO_MANY")):
+        present = r.array(8, 9) == 9
+        r.uint()
+        path(r)
+        r.uint(0, 1)
+        tock(r)
+        r.uint()
+        entry(r)
+        entry_parts(r, present)
+
+
 def report(r):
     require(r.data[r.at] >> 5 == MAP)
     r.value()
@@ -326,7 +338,7 @@ FRAMES = {
     7: ({**KIND, 2: NAMED, 3: id16, 4: place, 5: small(0, 1)}, {}),
     10: ({**KIND, 2: tock, 3: small(1), 4: tock}, {}),
     11: ({**KIND, 2: positive, 3: code, 4: PEOPLE}, {}),
-    12: ({**KIND, 2: path, 3: small(0, 1), 4: entry, 5: entry}, {}),
+    12: ({**KIND, 2: path, 3: small(0, 1), 4: entry, 5: entry}, {6: Reader.uint}),
     13: ({**KIND, 2: positive, 3: positive}, {}),
     14: ({**KIND, 2: positive, 3: positive}, {}),
     15: ({**KIND, 2: state_code, 3: PEOPLE}, {}),
@@ -338,6 +350,7 @@ FRAMES = {
     25: ({**REQUEST, 2: id16, 3: tock, 4: positive, 5: NAMED}, {}),
     26: ({**REQUEST, 2: range_list}, {}),
     27: ({**REQUEST, 2: range_list}, CREDIT),
+    28: ({**REQUEST, 2: path}, {5: small(0, 1), **CREDIT}),
     29: (REQUEST, CREDIT),
     30: ({**REQUEST, 2: small(1)}, {}),
     31: (REQUEST, {}),
@@ -350,6 +363,7 @@ FRAMES = {
     45: ({**REQUEST, 2: tock}, {}),
     46: ({**REQUEST, 2: Reader.boolean, 3: place, 4: tock, 5: tock, 6: tock, 7: Reader.uint, 8: id16}, {}),
     47: ({**REQUEST, 2: sums}, {}),
+    48: ({**REQUEST, 2: conflicts}, {}),
     49: ({**REQUEST, 2: reports}, {}),
     50: (REQUEST, {}),
 }

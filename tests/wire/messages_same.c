@@ -89,6 +89,13 @@ static bool same_read(const struct mkv_frame_read *a, const struct mkv_frame_rea
 static bool same_conflict(const struct mkv_frame_conflict *a, const struct mkv_frame_conflict *b)
 {
     return SAME_BYTES(path) && SAME(class_) && messages_same_update(&a->loser, &b->loser) &&
+           messages_same_update(&a->winner, &b->winner) && SAME(more);
+}
+
+bool messages_same_conflict_row(const struct mkv_conflict_row *a, const struct mkv_conflict_row *b)
+{
+    return SAME(id) && SAME_BYTES(path) && SAME(class_) && SAME(when) && SAME(more) &&
+           messages_same_update(&a->loser, &b->loser) &&
            messages_same_update(&a->winner, &b->winner);
 }
 
@@ -106,6 +113,23 @@ static bool same_vouched(const struct mkv_frame_vouched *a, const struct mkv_fra
 {
     return SAME(known) && SAME_PLACE(place) && SAME(horizon) && SAME(floor) && SAME(tock) &&
            SAME(count) && SAME_ID16(digest);
+}
+
+/* Those frames that carry one raw item and nothing else. */
+static struct mkv_bytes raw_of(const struct mkv_frame *frame)
+{
+    switch ((int)frame->kind) {
+    case MKV_FRAME_CHILDREN:
+        return frame->rows;
+    case MKV_FRAME_SUMS:
+        return frame->sums;
+    case MKV_FRAME_LOST:
+        return frame->lost;
+    case MKV_FRAME_REPORTS:
+        return frame->reports;
+    default:
+        return frame->report;
+    }
 }
 
 static bool same_body(const struct mkv_frame *a, const struct mkv_frame *b)
@@ -143,19 +167,17 @@ static bool same_body(const struct mkv_frame *a, const struct mkv_frame *b)
     case MKV_FRAME_LIST:
     case MKV_FRAME_CHECK:
         return SAME_BYTES(path.path) && SAME(path.credit);
+    case MKV_FRAME_CONFLICTS:
+        return SAME_BYTES(conflicts.path) && SAME(conflicts.flags) && SAME(conflicts.credit);
     case MKV_FRAME_CREDIT:
     case MKV_FRAME_SERVERS:
         return SAME(credit);
     case MKV_FRAME_DATA:
         return SAME_BYTES(data.rows) && SAME(data.has_place) && SAME_PLACE(data.place);
-    case MKV_FRAME_CHILDREN:
-        return SAME_BYTES(rows);
     case MKV_FRAME_END:
         return SAME(end.n_rows) && SAME(end.has_place) && SAME_PLACE(end.place);
     case MKV_FRAME_DIGEST:
         return SAME(digest.count) && SAME_ID16(digest.digest) && SAME_PLACE(digest.place);
-    case MKV_FRAME_REPORT:
-        return SAME_BYTES(report);
     case MKV_FRAME_PONG:
         return SAME(tock);
     case MKV_FRAME_PEER:
@@ -167,10 +189,12 @@ static bool same_body(const struct mkv_frame *a, const struct mkv_frame *b)
     case MKV_FRAME_SPLIT:
     case MKV_FRAME_FETCH:
         return SAME_BYTES(ranges.ranges) && SAME(ranges.credit);
+    case MKV_FRAME_CHILDREN:
     case MKV_FRAME_SUMS:
-        return SAME_BYTES(sums);
+    case MKV_FRAME_LOST:
+    case MKV_FRAME_REPORT:
     case MKV_FRAME_REPORTS:
-        return SAME_BYTES(reports);
+        return mkv_bytes_equal(raw_of(a), raw_of(b));
     case MKV_FRAME_EVICT:
         return SAME_ID16(uuid);
     }
