@@ -147,6 +147,16 @@ static struct mkv_bytes read_raw_of(struct mkv_cbor_reader *r, enum mkv_cbor_kin
     return mkv_cbor_read_raw(r);
 }
 
+static struct mkv_bytes read_path(struct mkv_cbor_reader *r)
+{
+    return read_raw_of(r, MKV_CBOR_ARRAY);
+}
+
+static struct mkv_bytes read_report(struct mkv_cbor_reader *r)
+{
+    return read_raw_of(r, MKV_CBOR_MAP);
+}
+
 /* Each map has the limits of a value to itself. */
 static struct mkv_bytes read_reports(struct mkv_cbor_reader *r)
 {
@@ -158,6 +168,18 @@ static struct mkv_bytes read_reports(struct mkv_cbor_reader *r)
     }
     return r->error == 0 ? mkv_bytes(start.at, start.len - r->rest.len) : mkv_bytes(NULL, 0);
 }
+
+/* What is checked, but stays as it is. */
+static struct mkv_bytes (*const raw_readers[])(struct mkv_cbor_reader *) = {
+    [MKV_FIELD_PATH] = read_path,
+    [MKV_FIELD_ROWS] = mkv_rows_read_raw,
+    [MKV_FIELD_CHILDREN] = mkv_children_read_raw,
+    [MKV_FIELD_CONFLICTS] = mkv_conflict_rows_read_raw,
+    [MKV_FIELD_REPORT] = read_report,
+    [MKV_FIELD_REPORTS] = read_reports,
+    [MKV_FIELD_RANGES] = mkv_ranges_read_raw,
+    [MKV_FIELD_SUMS] = mkv_sums_read_raw,
+};
 
 static void read_field(struct mkv_cbor_reader *r, const struct mkv_field *field, void *at)
 {
@@ -210,28 +232,14 @@ static void read_field(struct mkv_cbor_reader *r, const struct mkv_field *field,
         mkv_entry_read(r, at);
         break;
     case MKV_FIELD_PATH:
-        *bytes = read_raw_of(r, MKV_CBOR_ARRAY);
-        break;
     case MKV_FIELD_ROWS:
-        *bytes = mkv_rows_read_raw(r);
-        break;
     case MKV_FIELD_CHILDREN:
-        *bytes = mkv_children_read_raw(r);
-        break;
     case MKV_FIELD_CONFLICTS:
-        *bytes = mkv_conflict_rows_read_raw(r);
-        break;
     case MKV_FIELD_REPORT:
-        *bytes = read_raw_of(r, MKV_CBOR_MAP);
-        break;
     case MKV_FIELD_REPORTS:
-        *bytes = read_reports(r);
-        break;
     case MKV_FIELD_RANGES:
-        *bytes = mkv_ranges_read_raw(r);
-        break;
     case MKV_FIELD_SUMS:
-        *bytes = mkv_sums_read_raw(r);
+        *bytes = raw_readers[field->kind](r);
         break;
     }
 }
