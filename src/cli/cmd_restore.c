@@ -13,13 +13,18 @@
 enum {
     OPT_AT = 1,
     OPT_FROM,
-    OPT_DRY_RUN
+    OPT_DRY_RUN,
+    OPT_MISSING,
+    OPT_PARTIAL
 };
 
 static const struct mkv_option options[] = {
     {OPT_AT, 0, "at", "PATH", "put it there, instead of where it came from"},
     {OPT_FROM, 0, "from", "PATH", "what --at stands for (a dump in CBOR says it itself)"},
     {OPT_DRY_RUN, 'n', "dry-run", NULL, "write nothing, count what would be written"},
+    {OPT_MISSING, 0, "missing", NULL, "write only what is not there; leave the rest as it is"},
+    {OPT_PARTIAL, 0, "partial", NULL,
+     "of a file that is cut off, take the dumps in it that are whole"},
     {0, 0, NULL, NULL, NULL},
 };
 
@@ -29,6 +34,9 @@ struct restoring {
     int fd;
     bool moves; /* --at was given */
     bool has_from;
+    bool partial; /* --partial was given */
+    bool is_cut;
+    uint64_t n_whole; /* rows that may be used */
     struct mkv_place at;
     struct mkv_place from;
     struct mkv_place root;
@@ -115,6 +123,18 @@ static enum mkv_exit feed(const struct restoring *restoring, struct mkv_dump_rea
                : mkv_say(mkv_exit_of(error), "%s: %s", restoring->name, mkv_error_text(error));
 }
 
+/* A file that is damaged at its end, of which the dumps before that are wanted. */
+static enum mkv_exit take_cut(struct restoring *restoring, const struct mkv_dump_reader *reader)
+{
+    if (!restoring->partial || reader->n_ends == 0) {
+        return mkv_say(MKV_EXIT_BAD_DATA, "%s: %s; nothing was written from here on",
+                       restoring->name, reader->problem->text);
+    }
+    restoring->is_cut = true;
+    restoring->n_whole = reader->n_whole;
+    return MKV_EXIT_OK;
+}
+
 static enum mkv_exit each_row(struct restoring *restoring, place_user on_place)
 {
     struct mkv_dump_reader reader;
@@ -128,15 +148,14 @@ static enum mkv_exit each_row(struct restoring *restoring, place_user on_place)
         return mkv_say(MKV_EXIT_BAD_DATA, "%s: cannot go back to its beginning", restoring->name);
     }
     mkv_dump_reader_init(&reader, &problem);
-    while (status == MKV_EXIT_OK && verdict != MKV_DUMP_END) {
+    while (status == MKV_EXIT_OK && verdict < MKV_DUMP_END) {
         verdict = mkv_dump_reader_next(&reader, &key, &entry);
         if (verdict == MKV_DUMP_MORE) {
             status = feed(restoring, &reader);
-        } else if (verdict == MKV_DUMP_ROW) {
+        } else if (verdict == MKV_DUMP_ROW && reader.n_rows <= restoring->n_whole) {
             status = take_row(restoring, &reader, key, &entry, on_place);
-        } else if (verdict == MKV_DUMP_FAULT) {
-            status = mkv_say(MKV_EXIT_BAD_DATA, "%s: %s; nothing was written from here on",
-                             restoring->name, problem.text);
+        } else if (verdict == MKV_DUMP_FAULT && !restoring->is_cut) {
+            status = take_cut(restoring, &reader);
         }
     }
     mkv_dump_reader_deinit(&reader);
@@ -195,6 +214,13 @@ static enum mkv_exit restore(struct restoring *restoring)
     struct mkv_cli *cli = restoring->cli;
     enum mkv_exit status = each_row(restoring, note_place);
 
+    if (status == MKV_EXIT_OK && restoring->is_cut) { /* now that it is known how far it is whole */
+        (void)mkv_say(MKV_EXIT_OK, "%s: its end is damaged; the %llu rows before that are taken",
+                      restoring->name, (unsigned long long)restoring->n_whole);
+        restoring->n = 0;
+        mkv_buf_clear(&restoring->common);
+        status = each_row(restoring, note_place);
+    }
     if (status == MKV_EXIT_OK) {
         status = mkv_session_open(cli);
     }
@@ -204,6 +230,7 @@ static enum mkv_exit restore(struct restoring *restoring)
     if (status != MKV_EXIT_OK) {
         return status;
     }
+    restoring->writes.only_missing = mkv_cli_has(cli, OPT_MISSING);
     restoring->writes.dry_run = mkv_cli_has(cli, OPT_DRY_RUN);
     restoring->writes.n_planned = restoring->n;
     if (restoring->n > 0) {
@@ -220,6 +247,7 @@ static enum mkv_exit read_places(struct restoring *restoring)
 
     restoring->moves = mkv_cli_has(cli, OPT_AT);
     restoring->has_from = mkv_cli_has(cli, OPT_FROM);
+    restoring->partial = mkv_cli_has(cli, OPT_PARTIAL);
     if (status == MKV_EXIT_OK && restoring->has_from && !restoring->moves) {
         status = mkv_say(MKV_EXIT_USAGE, "restore: --from goes with --at; say where it should go");
     }
@@ -234,7 +262,8 @@ static enum mkv_exit read_places(struct restoring *restoring)
 
 static enum mkv_exit run(struct mkv_cli *cli)
 {
-    struct restoring restoring = {.cli = cli, .name = cli->words[0], .fd = -1};
+    struct restoring restoring = {
+        .cli = cli, .name = cli->words[0], .fd = -1, .n_whole = UINT64_MAX};
     enum mkv_exit status = read_places(&restoring);
 
     mkv_buf_init(&restoring.common, MKV_PATH_KEY_MAX);

@@ -58,7 +58,7 @@ int mkv_dump_writer_finish(struct mkv_dump_writer *w)
     if (w->format == MKV_DUMP_LINES) {
         return appended(w, start, mkv_dump_line_end(w->n_rows, w->out));
     }
-    mkv_dump_hash_digest(&w->hash, digest);
+    mkv_dump_hash_finish(&w->hash, digest);
 
     int error = mkv_dump_cbor_end(w->n_rows, mkv_bytes(digest, sizeof(digest)), w->out);
 
@@ -77,6 +77,8 @@ void mkv_dump_reader_init(struct mkv_dump_reader *r, struct mkv_problem *problem
     r->used = 0;
     r->offset = 0;
     r->n_rows = 0;
+    r->n_whole = 0;
+    r->n_ends = 0;
     r->n_lines = 0;
     mkv_buf_init(&r->key, MKV_PATH_KEY_MAX);
     mkv_buf_init(&r->item, MKV_DUMP_RECORD_MAX);
@@ -155,6 +157,8 @@ static int take_header(struct mkv_dump_reader *r, const struct mkv_dump_header *
         return MKV_E_TOO_LARGE;
     }
 
+    mkv_buf_clear(&r->header_path);
+
     int error = mkv_buf_append(&r->header_path, header->path);
 
     if (error == 0) {
@@ -175,14 +179,14 @@ static enum mkv_dump_verdict check_end(struct mkv_dump_reader *r, const struct m
 {
     uint8_t digest[MKV_DUMP_DIGEST_LEN];
 
-    if (end->n_rows != r->n_rows) {
+    if (end->n_rows != r->n_rows - r->n_whole) {
         (void)mkv_problem_set(r->problem, MKV_E_CORRUPT,
                               "the dump had %" PRIu64 " rows when it was made, but has %" PRIu64,
-                              end->n_rows, r->n_rows);
+                              end->n_rows, r->n_rows - r->n_whole);
         return MKV_DUMP_FAULT;
     }
     if (r->format == MKV_DUMP_CBOR) {
-        mkv_dump_hash_digest(&r->hash, digest);
+        mkv_dump_hash_finish(&r->hash, digest);
         if (!mkv_bytes_equal(end->digest, mkv_bytes(digest, sizeof(digest)))) {
             (void)mkv_problem_set(r->problem, MKV_E_CORRUPT,
                                   "the checksum is wrong: the file has been damaged or changed");
@@ -190,11 +194,19 @@ static enum mkv_dump_verdict check_end(struct mkv_dump_reader *r, const struct m
         }
     }
     r->state = MKV_DUMP_AFTER_END;
+    r->n_whole = r->n_rows;
+    r->n_ends++;
     return MKV_DUMP_END;
 }
 
 static enum mkv_dump_verdict refuse_record(struct mkv_dump_reader *r, int error)
 {
+    if (error == MKV_E_FORMAT && r->n_ends > 0) {
+        (void)mkv_problem_set(
+            r->problem, MKV_E_TRAILING,
+            "what follows the end of the dump at byte %" PRIu64 " is not another dump", r->offset);
+        return MKV_DUMP_FAULT;
+    }
     if (error == MKV_E_FORMAT) {
         (void)mkv_problem_set(
             r->problem, error,
@@ -278,12 +290,21 @@ static enum mkv_dump_verdict next_line(struct mkv_dump_reader *r, struct mkv_dum
     return record->kind == MKV_DUMP_IS_END ? check_end(r, record) : MKV_DUMP_ROW;
 }
 
-/* After the end there may be line ends, and then the file must be over. */
-static enum mkv_dump_verdict after_end(struct mkv_dump_reader *r)
+/*
+ * After the end of lines there may be line ends, and after that of CBOR another dump, to which *ret_more
+ * refers; else the file must be over.
+ */
+static enum mkv_dump_verdict after_end(struct mkv_dump_reader *r, bool *ret_more)
 {
     struct mkv_bytes rest = unread(r);
 
-    if (rest.len > 0 && !(r->format == MKV_DUMP_LINES && is_blank(rest))) {
+    *ret_more = rest.len > 0 && r->format == MKV_DUMP_CBOR;
+    if (*ret_more) {
+        r->state = MKV_DUMP_AT_START;
+        mkv_dump_hash_init(&r->hash);
+        return MKV_DUMP_MORE;
+    }
+    if (rest.len > 0 && !is_blank(rest)) {
         (void)mkv_problem_set(r->problem, MKV_E_TRAILING,
                               "something follows the end of the dump at byte %" PRIu64
                               ": are these two files in one?",
@@ -317,7 +338,12 @@ enum mkv_dump_verdict mkv_dump_reader_next(struct mkv_dump_reader *r,
     detect_format(r);
     do {
         if (r->state == MKV_DUMP_AFTER_END) {
-            return after_end(r);
+            bool more;
+
+            verdict = after_end(r, &more);
+            if (!more) {
+                return verdict;
+            }
         }
         verdict = r->format == MKV_DUMP_CBOR ? next_cbor(r, &record) : next_line(r, &record);
         if (verdict == MKV_DUMP_ROW) {

@@ -7,7 +7,7 @@
  *             row, row, ..., end        in lines of JSON
  *
  * Both sides work on buffers: who reads and writes the file is not decided here.  The reader needs
- * room for one row, however large the file is.  It gives rows out as they come, so a fault may show
+ * room for one row, however large the file is.  Dumps in CBOR may follow one another in a file.  It gives rows out as they come, so a fault may show
  * after some rows have been used; only MKV_DUMP_END says that the file is whole.
  */
 #ifndef MKV_CLI_DUMPFILE_H
@@ -70,6 +70,8 @@ struct mkv_dump_reader {
     size_t used;       /* of it, what was read */
     uint64_t offset;   /* in the file, of what is not yet read */
     uint64_t n_rows;   /* that were read */
+    uint64_t n_whole;  /* those of them that are before an end, and so as they were written */
+    uint64_t n_ends;
     uint64_t n_lines;
     struct mkv_buf key;  /* owned: of the present row */
     struct mkv_buf item; /* owned: the present line in CBOR */

@@ -154,7 +154,8 @@ enum mkv_exit mkv_writes_put(struct mkv_writes *writes,
         row->met = true;
     }
     if (entry != NULL && !moatkv_entry_deleted(entry) &&
-        mkv_bytes_equal(mkv_bytes_from(moatkv_entry_value(entry)), value)) {
+        (writes->only_missing ||
+         mkv_bytes_equal(mkv_bytes_from(moatkv_entry_value(entry)), value))) {
         writes->n_unchanged++;
         return MKV_EXIT_OK;
     }

@@ -20,6 +20,7 @@
 struct mkv_writes {
     struct mkv_cli *cli; /* borrowed */
     bool dry_run;        /* only counts */
+    bool only_missing;   /* what is there stays as it is */
     uint64_t n_planned;  /* for the progress that is shown; 0: not known */
     uint64_t n_written;  /* acknowledged; in a dry run: would be written */
     uint64_t n_deleted;  /* as above */

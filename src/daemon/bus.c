@@ -9,12 +9,14 @@
 
 #define SUBSCRIBE_MS 10000 /* a refused subscription is tried again after this */
 #define SAY_AGAIN_MS 60000
-#define N_FILTERS    3U
+#define DRAIN_MS     1000
+#define N_FILTERS    5U
 #define LOCKED_WAITS 5U /* 0.1 + 0.2 + ... s: see io/broker.h */
 
 void mkv_daemon_subscribe(void *context)
 {
-    static const char *const filters[N_FILTERS] = {"d/#", "svc/query", "svc/birth"};
+    static const char *const filters[N_FILTERS] = {"d/#", "svc/query", "svc/birth", "svc/act",
+                                                   "svc/server"};
     struct daemon *daemon = context;
     char filter[MKV_DAEMON_TEXT_MAX + 16];
 
@@ -63,7 +65,7 @@ static void on_mqtt_message(void *context, const struct mkv_mqtt_message *messag
 }
 
 /* The one line that others wait for. */
-static void say_ready(struct daemon *daemon)
+void mkv_daemon_say_ready(struct daemon *daemon)
 {
     char broker[MKV_ADDRESS_TEXT_MAX];
     struct mkv_address address = daemon->config->broker;
@@ -111,9 +113,6 @@ static void on_mqtt_answered(
     }
     if (++daemon->n_granted == N_FILTERS) {
         mkv_server_node_broker(daemon->node, mkv_daemon_now(daemon), true);
-        if (!daemon->ready_said) {
-            say_ready(daemon);
-        }
         mkv_daemon_pump(daemon);
     }
 }
@@ -136,6 +135,20 @@ int mkv_daemon_open_mqtt(struct daemon *daemon, struct mkv_why *why)
         (void)mkv_broker_unix_address(daemon->broker, &options.address);
     }
     return mkv_mqtt_new(daemon->loop, &options, &events, daemon, why, &daemon->mqtt);
+}
+
+/* What was published last still gets out, if the broker takes it in time. */
+void mkv_daemon_drain(struct daemon *daemon)
+{
+    int64_t until_ms = mkv_clock_monotonic_ms() + DRAIN_MS;
+
+    while (mkv_mqtt_is_connected(daemon->mqtt) && mkv_mqtt_queued(daemon->mqtt) > 0) {
+        int64_t left_ms = until_ms - mkv_clock_monotonic_ms();
+
+        if (left_ms <= 0 || mkv_loop_run_once(daemon->loop, (int)left_ms) != 0) {
+            return;
+        }
+    }
 }
 
 static void on_broker_ready(void *context)

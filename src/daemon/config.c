@@ -15,6 +15,8 @@
 
 #define ACK_WINDOW_MS      2
 #define ACK_WINDOW_MS_MAX  1000
+#define PING_MS            10000
+#define PING_S_MAX         3600
 #define STORE_MAX_MIB_MAX  (UINT64_C(1) << 24) /* 16 TiB */
 #define SYSTEM_CONFIG_FILE "/etc/moat-kv/moat-kvd.yaml"
 
@@ -32,11 +34,16 @@ const char mkv_config_help[] =
     "                     (default: unix:DIR/link.sock)\n"
     "  --root ROOT        topic root (default: moat/main)\n"
     "  --profile PROFILE  topic profile of the cluster: plain (default) or portable\n"
+    "  --ping SECONDS     how often servers tell each other how they are, 1 to 3600\n"
+    "                     (default: 10; the same for all servers of a cluster)\n"
+    "  --accept-restored  start even if the data were restored from a backup and no other\n"
+    "                     server is there: what was written since that backup is given up\n"
     "  --config FILE      settings as YAML (default: " SYSTEM_CONFIG_FILE ", if it is there)\n"
     "  --verbose          log more\n"
     "  --version, --help\n"
     "\n"
-    "The file knows the same names without dashes, 'listen' as a list, and also\n"
+    "The file knows the same names without dashes, but for accept-restored, which is for one\n"
+    "start only; 'listen' as a list; and also\n"
     "  ack-window: 2      milliseconds that updates wait to be stored together\n"
     "  clock: auto        whether the clock is to be trusted: auto, always, never\n"
     "  store-max: 65536   MiB that the store may grow to\n"
@@ -212,6 +219,18 @@ static int set_store_max(struct mkv_daemon_config *config, const char *text, str
     return 0;
 }
 
+static int set_ping(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+{
+    uint64_t seconds = 0;
+
+    if (read_number(text, PING_S_MAX, &seconds) != 0 || seconds == 0) {
+        return mkv_why_error(why, MKV_E_BAD_NUMBER, "ping is 1 to %d seconds, not '%s'", PING_S_MAX,
+                             text);
+    }
+    config->ping_ms = (int64_t)seconds * 1000;
+    return 0;
+}
+
 static int set_verbose(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
 {
     if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0) {
@@ -234,6 +253,7 @@ static const struct setting settings[] = {
     {"root", set_root, false},           {"profile", set_profile, false},
     {"clock", set_clock, false},         {"ack-window", set_ack_window, false},
     {"store-max", set_store_max, false}, {"verbose", set_verbose, false},
+    {"ping", set_ping, false},
 };
 
 static const struct setting *find_setting(const char *name)
@@ -377,6 +397,7 @@ enum option_code {
     OPTION_SETTING = 1, /* the long option's name is the setting's */
     OPTION_CONFIG,
     OPTION_VERBOSE,
+    OPTION_ACCEPT_RESTORED,
     OPTION_VERSION,
     OPTION_HELP,
 };
@@ -388,6 +409,8 @@ static const struct option options[] = {
     {"listen", required_argument, NULL, OPTION_SETTING},
     {"root", required_argument, NULL, OPTION_SETTING},
     {"profile", required_argument, NULL, OPTION_SETTING},
+    {"ping", required_argument, NULL, OPTION_SETTING},
+    {"accept-restored", no_argument, NULL, OPTION_ACCEPT_RESTORED},
     {"config", required_argument, NULL, OPTION_CONFIG},
     {"verbose", no_argument, NULL, OPTION_VERBOSE},
     {"version", no_argument, NULL, OPTION_VERSION},
@@ -431,6 +454,8 @@ static enum mkv_config_verdict read_options(int argc,
         }
         if (code == OPTION_VERBOSE) {
             config->verbose = true;
+        } else if (code == OPTION_ACCEPT_RESTORED) {
+            config->accept_restored = true;
         } else if (code == OPTION_SETTING) {
             const struct setting *setting = find_setting(options[index].name);
 
@@ -500,7 +525,7 @@ enum mkv_config_verdict mkv_config_read(int argc,
                                         struct mkv_why *why)
 {
     struct mkv_daemon_config config = {
-        .embedded = true, .ack_window_ms = ACK_WINDOW_MS, .root = "moat/main"};
+        .embedded = true, .ack_window_ms = ACK_WINDOW_MS, .ping_ms = PING_MS, .root = "moat/main"};
     const char *file = config_file(argc, argv);
 
     default_name(config.name);

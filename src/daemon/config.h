@@ -31,6 +31,8 @@ struct mkv_daemon_config {
     int64_t ack_window_ms;
     enum mkv_clock_trust clock;
     uint64_t store_max; /* bytes; 0: the store's default */
+    int64_t ping_ms;    /* how often servers tell each other that they are there */
+    bool accept_restored;
     bool verbose;
 };
 

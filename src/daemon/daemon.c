@@ -45,6 +45,20 @@ static int make_directory(const char *name, struct mkv_why *why)
     }
 }
 
+static void open_quarantine(struct daemon *daemon)
+{
+    uint32_t n = mkv_quarantine_count(daemon->config->state);
+
+    mkv_quarantine_file_init(&daemon->quarantine, daemon->config->state,
+                             mkv_store_id(daemon->store));
+    if (n > 0) {
+        mkv_daemon_say(daemon, MKV_LOG_WARNING,
+                       "%" PRIu32 " files '%s/quarantine-*.mkv' hold what was set aside earlier: "
+                       "restore what you want of them, and remove them",
+                       n, daemon->config->state);
+    }
+}
+
 static int open_store(struct daemon *daemon, struct mkv_why *why)
 {
     struct mkv_store_options options = {
@@ -73,6 +87,7 @@ static int open_store(struct daemon *daemon, struct mkv_why *why)
                        " rows of the store are damaged and have been left out; check the disk",
                        report.n_corrupt);
     }
+    open_quarantine(daemon);
     return 0;
 }
 
@@ -105,6 +120,28 @@ static void list_addresses(struct daemon *daemon, struct mkv_server_config *serv
     }
 }
 
+/* Tells of it when there is something, and then whenever it has doubled. */
+static int keep_quarantine(void *context, struct mkv_bytes rows)
+{
+    struct daemon *daemon = context;
+    struct mkv_quarantine_file *file = &daemon->quarantine;
+    struct mkv_why why = {{0}};
+    int error = mkv_quarantine_file_keep(file, rows, &why);
+
+    if (error != 0) {
+        mkv_daemon_say(daemon, MKV_LOG_ERROR, "%s", why.text);
+    } else if (file->n_rows >= 2 * daemon->quarantine_said ||
+               file->n_rows < daemon->quarantine_said) {
+        daemon->quarantine_said = file->n_rows;
+        mkv_daemon_say(daemon, MKV_LOG_WARNING,
+                       "%" PRIu64
+                       " entries that the other servers had forgotten were set aside in '%s'; "
+                       "'moat-kv restore --missing %s' brings them back",
+                       file->n_rows, file->name, file->name);
+    }
+    return error;
+}
+
 static int make_node(struct daemon *daemon, struct mkv_why *why)
 {
     struct mkv_server_node_config config = {
@@ -114,10 +151,14 @@ static int make_node(struct daemon *daemon, struct mkv_why *why)
                    .profile = daemon->config->profile,
                    .qos = MKV_DAEMON_QOS,
                    .times = MKV_CLUSTER_TIMES,
+                   .alone = daemon->broker != NULL,
+                   .accept_restored = daemon->config->accept_restored,
                    .session_limits = {.grace_ms = GAP_GRACE_MS, .void_ms = GAP_VOID_MS}},
         .window_ms = daemon->config->ack_window_ms,
+        .quarantine = {.keep = keep_quarantine, .context = daemon},
     };
 
+    config.server.times.ping_ms = daemon->config->ping_ms;
     (void)gethostname(daemon->host, sizeof(daemon->host) - 1);
     config.server.host = mkv_bytes_of(daemon->host);
     mkv_entropy_fill(config.server.secret, sizeof(config.server.secret));
@@ -217,7 +258,9 @@ static int serve(struct daemon *daemon)
         }
     }
     mkv_server_node_flush(daemon->node, mkv_daemon_now(daemon));
+    mkv_server_node_leave(daemon->node, mkv_daemon_now(daemon));
     mkv_daemon_pump(daemon);
+    mkv_daemon_drain(daemon);
     return daemon->error;
 }
 
@@ -230,6 +273,7 @@ static void end(struct daemon *daemon)
     mkv_daemon_close_links(daemon);
     mkv_mqtt_free(daemon->mqtt);
     mkv_server_node_free(daemon->node);
+    mkv_quarantine_file_deinit(&daemon->quarantine);
     mkv_daemon_stop_broker(daemon);
     mkv_broker_free(daemon->broker);
     mkv_timer_deinit(&daemon->resubscribe);
@@ -240,7 +284,10 @@ static void end(struct daemon *daemon)
 
 int mkv_daemon_run(const struct mkv_daemon_config *config, struct mkv_why *why)
 {
-    struct daemon daemon = {.config = config, .connections = {.n_max = MKV_DAEMON_LINKS_MAX}};
+    struct daemon daemon = {.config = config,
+                            .connections = {.n_max = MKV_DAEMON_LINKS_MAX + MKV_DAEMON_DIALS_MAX},
+                            .quarantine = {.fd = -1}};
+
     mkv_entropy_init();
 
     int error = start(&daemon, why);

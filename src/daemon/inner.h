@@ -8,6 +8,7 @@
 
 #include "base/map.h"
 #include "daemon/daemon.h"
+#include "daemon/quarantine.h"
 #include "io/broker.h"
 #include "io/link.h"
 #include "io/listener.h"
@@ -22,10 +23,13 @@
 #define MKV_DAEMON_LINKS_MAX                                                                       \
     (MKV_SERVER_LINKS_MAX + 64U) /* room for those to be told that it is full */
 
+#define MKV_DAEMON_DIALS_MAX 8U /* room for those that we open ourselves */
+
 struct connection {
     struct daemon *daemon;
     uint64_t number;
     struct mkv_link *link; /* owned */
+    bool open;             /* false while it is being dialled */
 };
 
 struct daemon {
@@ -33,6 +37,8 @@ struct daemon {
     struct mkv_loop *loop;
     struct mkv_signals *signals;
     struct mkv_store *store;
+    struct mkv_quarantine_file quarantine;
+    uint64_t quarantine_said;  /* rows in it when it was last told of */
     struct mkv_broker *broker; /* NULL: not embedded */
     struct mkv_mqtt *mqtt;
     struct mkv_listener *listeners[MKV_DAEMON_LISTEN_MAX];
@@ -68,9 +74,12 @@ void mkv_daemon_say(const struct daemon *daemon, enum mkv_log_level level, const
 
 /* links.c */
 int mkv_daemon_open_listeners(struct daemon *daemon, struct mkv_why *why) MKV_MUST_CHECK;
+void mkv_daemon_dial(struct daemon *daemon, uint64_t number, struct mkv_bytes text);
 void mkv_daemon_close_links(struct daemon *daemon);
 
 /* bus.c */
+void mkv_daemon_say_ready(struct daemon *daemon);
+void mkv_daemon_drain(struct daemon *daemon);
 int mkv_daemon_start_broker(struct daemon *daemon, struct mkv_why *why) MKV_MUST_CHECK;
 void mkv_daemon_stop_broker(struct daemon *daemon);
 int mkv_daemon_open_mqtt(struct daemon *daemon, struct mkv_why *why) MKV_MUST_CHECK;

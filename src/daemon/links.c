@@ -6,6 +6,8 @@
 #include "daemon/inner.h"
 #include "wire/frame.h"
 
+#define DIAL_MS 5000 /* after this a server that was dialled is not there */
+
 static void on_frame(void *context, struct mkv_link *link, struct mkv_bytes map)
 {
     struct connection *connection = context;
@@ -57,10 +59,74 @@ static void on_link_closed(void *context,
                        why->text);
     }
     (void)mkv_map_remove(&daemon->connections, connection->number);
-    mkv_server_node_link_closed(daemon->node, mkv_daemon_now(daemon), connection->number);
+    if (connection->open) {
+        mkv_server_node_link_closed(daemon->node, mkv_daemon_now(daemon), connection->number);
+    } else {
+        mkv_server_node_dialled(daemon->node, mkv_daemon_now(daemon), connection->number,
+                                error != 0 ? error : MKV_E_CLOSED);
+    }
     mkv_link_free(link);
     mkv_mem_free(connection);
     mkv_daemon_pump(daemon);
+}
+
+static void on_dialled(void *context, struct mkv_link *link)
+{
+    struct connection *connection = context;
+    struct daemon *daemon = connection->daemon;
+
+    (void)link;
+    connection->open = true;
+    mkv_server_node_dialled(daemon->node, mkv_daemon_now(daemon), connection->number, 0);
+    mkv_daemon_pump(daemon);
+}
+
+static int connect_to(struct connection *connection, struct mkv_bytes text, struct mkv_why *why)
+{
+    static const struct mkv_link_options options = {.connect_ms = DIAL_MS};
+    static const struct mkv_link_events events = {.opened = on_dialled,
+                                                  .frame = on_frame,
+                                                  .unreadable = on_unreadable,
+                                                  .drained = on_drained,
+                                                  .closed = on_link_closed};
+    struct mkv_address address;
+    int error = mkv_address_parse(text, &address, why);
+
+    if (error == 0 && address.scheme == MKV_ADDRESS_MQTT) {
+        error = mkv_why_error(why, MKV_E_BAD_ARGUMENT, "that is the address of a broker");
+    }
+    if (error == 0) {
+        error = mkv_link_connect(connection->daemon->loop, &address, &options, &events, connection,
+                                 &connection->link);
+    }
+    return error;
+}
+
+/* Like on_accepted(), but the other side is told by `opened` or `closed` how it went. */
+void mkv_daemon_dial(struct daemon *daemon, uint64_t number, struct mkv_bytes text)
+{
+    struct connection *connection = mkv_mem_alloc(sizeof(*connection));
+    struct mkv_why why = {{0}};
+    int error = MKV_E_NO_MEMORY;
+
+    mkv_daemon_say(daemon, MKV_LOG_DEBUG, "link %" PRIu64 " to %.*s", number, (int)text.len,
+                   (const char *)text.at);
+    if (connection != NULL) {
+        *connection = (struct connection){.daemon = daemon, .number = number};
+        error = mkv_map_add(&daemon->connections, number, connection);
+    }
+    if (error == 0) {
+        error = connect_to(connection, text, &why);
+        if (error != 0) {
+            (void)mkv_map_remove(&daemon->connections, number);
+        }
+    }
+    if (error != 0) {
+        mkv_daemon_say(daemon, MKV_LOG_WARNING, "link %" PRIu64 ": %s", number,
+                       why.text[0] != '\0' ? why.text : mkv_error_text(error));
+        mkv_mem_free(connection);
+        mkv_server_node_dialled(daemon->node, mkv_daemon_now(daemon), number, error);
+    }
 }
 
 static enum mkv_peer_kind kind_of(const struct mkv_peer *peer)
@@ -84,7 +150,8 @@ static void on_accepted(void *context, struct mkv_link *link)
         mkv_link_free(link);
         return;
     }
-    *connection = (struct connection){daemon, ++daemon->n_connections, link};
+    *connection = (struct connection){
+        .daemon = daemon, .number = ++daemon->n_connections, .link = link, .open = true};
     if (mkv_map_add(&daemon->connections, connection->number, connection) != 0) {
         mkv_link_free(link);
         mkv_mem_free(connection);

@@ -85,6 +85,16 @@ static void close_link(struct daemon *daemon, uint64_t number)
     }
 }
 
+/* The server cannot go on; what it said first counts. */
+static void stop(struct daemon *daemon, struct mkv_bytes reason)
+{
+    if (daemon->error == 0) {
+        daemon->error = MKV_E_REFUSED;
+        daemon->ending = true;
+        mkv_why_set(&daemon->why, "%.*s", (int)reason.len, (const char *)reason.at);
+    }
+}
+
 /* What is due already is for the main loop: as a timer of now it would keep all else waiting. */
 static void set_deadline(struct daemon *daemon)
 {
@@ -111,19 +121,18 @@ void mkv_daemon_pump(struct daemon *daemon)
             publish(daemon, &output);
             break;
         case MKV_OUTPUT_DIAL:
-            mkv_server_node_dialled(daemon->node, mkv_daemon_now(daemon), output.link,
-                                    MKV_E_NO_CONNECTION);
+            mkv_daemon_dial(daemon, output.link, output.payload);
             break;
         case MKV_OUTPUT_STOP:
-            daemon->error = MKV_E_REFUSED;
-            daemon->ending = true;
-            mkv_why_set(&daemon->why, "%.*s", (int)output.payload.len,
-                        (const char *)output.payload.at);
+            stop(daemon, output.payload);
             break;
         case MKV_OUTPUT_LOG:
             write_log(daemon, output.level, output.payload);
             break;
         }
+    }
+    if (!daemon->ready_said && mkv_server_node_ready(daemon->node)) {
+        mkv_daemon_say_ready(daemon);
     }
     if (mkv_server_node_error(daemon->node) != 0 && !daemon->ending) {
         daemon->error = mkv_server_node_error(daemon->node);

@@ -218,16 +218,11 @@ int mkv_dump_cbor_decode(struct mkv_bytes in,
 _Static_assert(_Alignof(crypto_generichash_blake2b_state) <= MKV_DUMP_HASH_ALIGN,
                "the room is large enough to be aligned");
 
-static size_t excess_of(const struct mkv_dump_hash *hash)
+static crypto_generichash_blake2b_state *state_of(struct mkv_dump_hash *hash)
 {
     size_t excess = (uintptr_t)hash->room % MKV_DUMP_HASH_ALIGN;
 
-    return excess > 0 ? MKV_DUMP_HASH_ALIGN - excess : 0;
-}
-
-static crypto_generichash_blake2b_state *state_of(struct mkv_dump_hash *hash)
-{
-    return (void *)(hash->room + excess_of(hash));
+    return (void *)(hash->room + (excess > 0 ? MKV_DUMP_HASH_ALIGN - excess : 0));
 }
 
 void mkv_dump_hash_init(struct mkv_dump_hash *hash)
@@ -235,20 +230,12 @@ void mkv_dump_hash_init(struct mkv_dump_hash *hash)
     (void)crypto_generichash_blake2b_init(state_of(hash), NULL, 0, MKV_DUMP_DIGEST_LEN);
 }
 
-void mkv_dump_hash_copy(struct mkv_dump_hash *hash, const struct mkv_dump_hash *from)
-{
-    memcpy(state_of(hash), from->room + excess_of(from), sizeof(crypto_generichash_blake2b_state));
-}
-
 void mkv_dump_hash_add(struct mkv_dump_hash *hash, struct mkv_bytes bytes)
 {
     (void)crypto_generichash_blake2b_update(state_of(hash), bytes.at, bytes.len);
 }
 
-void mkv_dump_hash_digest(const struct mkv_dump_hash *hash, uint8_t ret_digest[MKV_DUMP_DIGEST_LEN])
+void mkv_dump_hash_finish(struct mkv_dump_hash *hash, uint8_t ret_digest[MKV_DUMP_DIGEST_LEN])
 {
-    struct mkv_dump_hash copy;
-
-    mkv_dump_hash_copy(&copy, hash);
-    (void)crypto_generichash_blake2b_final(state_of(&copy), ret_digest, MKV_DUMP_DIGEST_LEN);
+    (void)crypto_generichash_blake2b_final(state_of(hash), ret_digest, MKV_DUMP_DIGEST_LEN);
 }

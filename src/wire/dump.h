@@ -69,11 +69,9 @@ struct mkv_dump_hash {
 };
 
 void mkv_dump_hash_init(struct mkv_dump_hash *hash);
-void mkv_dump_hash_copy(struct mkv_dump_hash *hash, const struct mkv_dump_hash *from);
 void mkv_dump_hash_add(struct mkv_dump_hash *hash, struct mkv_bytes bytes);
 
-/* Of all that was added until now; more may be added afterwards. */
-void mkv_dump_hash_digest(const struct mkv_dump_hash *hash,
-                          uint8_t ret_digest[MKV_DUMP_DIGEST_LEN]);
+/* The digest of all that was added; nothing more may be. */
+void mkv_dump_hash_finish(struct mkv_dump_hash *hash, uint8_t ret_digest[MKV_DUMP_DIGEST_LEN]);
 
 #endif

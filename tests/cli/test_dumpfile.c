@@ -248,6 +248,41 @@ static void test_truncation_names_row_and_byte(void **state)
     assert_non_null(strstr(problem.text, "ends at byte 46, after 2 whole rows"));
 }
 
+/* Dumps in one file: all rows count, up to the last end that is right. */
+static void test_dumps_in_one_file(void **state)
+{
+    struct mkv_dump_reader r;
+    struct mkv_bytes key;
+    struct mkv_update entry;
+    enum mkv_dump_verdict verdict;
+    uint64_t n = 0;
+    size_t first_len;
+
+    (void)state;
+    n_rows = 0;
+    for (uint64_t seed = 1; n_rows == 0; seed++) {
+        random_rows(seed);
+    }
+    write_file(MKV_DUMP_CBOR);
+    first_len = file.len;
+    assert_int_equal(mkv_buf_reserve(&file, first_len), 0);
+    assert_int_equal(mkv_buf_append(&file, mkv_bytes(file.at, first_len)), 0);
+    for (size_t cut = 0; cut <= first_len; cut++) {
+        n = 0;
+        mkv_dump_reader_init(&r, &problem);
+        assert_int_equal(mkv_dump_reader_feed(&r, mkv_bytes(file.at, file.len - cut)), 0);
+        mkv_dump_reader_close(&r);
+        while ((verdict = mkv_dump_reader_next(&r, &key, &entry)) == MKV_DUMP_ROW) {
+            n++;
+        }
+        assert_int_equal(verdict, cut % first_len == 0 ? MKV_DUMP_END : MKV_DUMP_FAULT);
+        assert_int_equal(r.n_whole, cut == 0 ? 2 * n_rows : n_rows);
+        assert_int_equal(n, r.n_rows);
+        assert_true(r.n_rows >= r.n_whole);
+        mkv_dump_reader_deinit(&r);
+    }
+}
+
 static void test_what_follows_the_end(void **state)
 {
     (void)state;
@@ -403,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_truncation_names_row_and_byte),
         cmocka_unit_test(test_what_follows_the_end),
         cmocka_unit_test(test_lines_by_hand),
+        cmocka_unit_test(test_dumps_in_one_file),
         cmocka_unit_test(test_what_is_no_dump),
         cmocka_unit_test(test_memory_is_bounded),
         cmocka_unit_test(test_largest_values),

@@ -129,6 +129,47 @@ def dump_and_restore(cli, folder):
     cli.check("del", "-rf", "r")
 
 
+def restore_what_is_missing(cli, folder):
+    name = os.path.join(folder, "missing.mkv")
+    for path in "abc":
+        cli.check("set", f"q.{path}", "old")
+    cli.check("dump", "q", "-o", "cbor", "-f", name)
+    cli.check("set", "q.a", "new")
+    cli.check("del", "q.b")
+    expect_equal(cli.check("restore", "--missing", name, "-n", "-o", "json").json, counts(1, 2, dry_run=True))
+    expect_equal(cli.check("restore", "--missing", name, "-o", "json").json, counts(1, 2))
+    expect_equal(rows(cli, "q"), {"q.a": "new", "q.b": "old", "q.c": "old"})
+    cli.check("del", "-rf", "q")
+
+
+def dumps_in_one_file(cli, folder):
+    """As a server writes them that sets entries aside, and as a crash may leave them."""
+    name = os.path.join(folder, "several.mkv")
+    whole = b""
+    for path in ("q.a", "q.b", "other.c"):
+        cli.check("set", path, "value")
+        whole += cli.check("dump", path, "-o", "cbor").out
+    for length in (len(whole), len(whole) - 1, len(whole) - 40, len(whole) - 60):
+        cli.check("del", "-rf", "q")
+        cli.run("del", "-rf", "other")  # which there is once
+        with open(name, "wb") as file:
+            file.write(whole[:length])
+        if length == len(whole):
+            expect_equal(cli.check("restore", name, "-o", "json").json, counts(3))
+            continue
+        refused = cli.check("restore", name, status=6)
+        expect("cut off" in refused.error, refused.error)
+        cli.check("ls", "q", status=1)
+        taken = cli.check("restore", "--partial", name, "-o", "json")
+        expect_equal(taken.json, counts(2))
+        expect("the 2 rows before that are taken" in taken.error, taken.error)
+        cli.check("get", "other.c", status=1)
+    with open(name, "wb") as file:
+        file.write(whole[:20])
+    cli.check("restore", "--partial", name, status=6)
+    cli.check("del", "-rf", "q")
+
+
 def restore_somewhere_else(cli, folder):
     wanted = fill(cli, "here.r")
     dump = os.path.join(folder, "m.mkv")
@@ -240,6 +281,8 @@ def main():
             ("one bad leaf, and nothing is written", a_bad_leaf_writes_nothing),
             ("JSON and YAML are told apart", notations_are_told_apart),
             ("dump and restore", dump_and_restore),
+            ("restore what is missing", restore_what_is_missing),
+            ("dumps in one file, the last one cut off", dumps_in_one_file),
             ("restore somewhere else", restore_somewhere_else),
             ("a damaged dump, and nothing is written", a_damaged_dump_writes_nothing),
             ("dump replaces a file at once", dump_replaces_a_file_at_once),
