@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Frames, wherever their kind stands, and the rows in them. */
+/* Frames, wherever their kind stands, and the rows, ranges and sums in them. */
 #include <string.h>
 
 #include "base/assert.h"
@@ -141,6 +141,132 @@ static void check_lost(struct mkv_bytes lost)
     MKV_ASSERT(mkv_cbor_finish(&r) == 0);
 }
 
+static bool follows(const struct mkv_range *range, const struct mkv_range *before)
+{
+    return before->to.len > 0 && mkv_bytes_compare(before->to, range->from) <= 0;
+}
+
+/* Ranges have one spelling: read and written they are the same bytes. */
+static void check_ranges(struct mkv_bytes ranges, bool ascending)
+{
+    struct mkv_range at[MKV_RANGES_MAX];
+    struct mkv_range_reader r;
+    struct mkv_cbor_writer w;
+    struct mkv_buf out;
+    uint32_t n = 0;
+
+    MKV_ASSERT(mkv_range_reader_init(&r, ranges) == 0);
+    while (mkv_range_reader_next(&r, &at[n])) {
+        MKV_ASSERT(at[n].to.len == 0 || mkv_bytes_compare(at[n].from, at[n].to) < 0);
+        MKV_ASSERT(!ascending || n == 0 || follows(&at[n], &at[n - 1]));
+        n++;
+    }
+    MKV_ASSERT(r.cbor.error == 0);
+    mkv_buf_init(&out, MKV_FRAME_MAX);
+    mkv_cbor_writer_init(&w, &out);
+    mkv_ranges_write(&w, at, n);
+    MKV_ASSERT(w.error == 0);
+    MKV_ASSERT(mkv_bytes_equal(mkv_buf_bytes(&out), ranges));
+    mkv_buf_deinit(&out);
+}
+
+/*
+ * Reads one list of pieces along a range that may not be the one it is of, and writes it again.
+ * Whatever comes out lies inside the range.
+ */
+static void copy_pieces(struct mkv_sums_reader *r,
+                        struct mkv_range range,
+                        struct mkv_cbor_writer *w)
+{
+    struct mkv_piece pieces[MKV_PIECES_MAX];
+    struct mkv_bytes before = range.from;
+    uint32_t n = 0;
+
+    if (!mkv_sums_reader_enter(r, range)) {
+        return;
+    }
+    while (mkv_sums_reader_next(r, &pieces[n])) {
+        struct mkv_bytes upto = pieces[n++].upto;
+
+        MKV_ASSERT(upto.len == 0 || mkv_bytes_compare(upto, before) > 0);
+        MKV_ASSERT(r->pieces > 0 || mkv_bytes_equal(upto, range.to));
+        MKV_ASSERT(r->pieces == 0 || upto.len > 0);
+        MKV_ASSERT(range.to.len == 0 || mkv_bytes_compare(upto, range.to) <= 0);
+        before = upto;
+    }
+    if (r->cbor.error == 0) {
+        mkv_pieces_write(w, pieces, n);
+        MKV_ASSERT(w->error == 0);
+    }
+}
+
+/* Where the next list of pieces ends; moves @r behind it. */
+static struct mkv_bytes end_of_pieces(struct mkv_cbor_reader *r)
+{
+    struct mkv_bytes upto = {0};
+    uint64_t n = mkv_cbor_read_array(r, MKV_PIECES_MAX);
+
+    for (uint64_t i = 0; i < n; i++) {
+        (void)mkv_cbor_read_array(r, 3);
+        upto = mkv_cbor_read_bytes(r);
+        (void)mkv_cbor_read_uint(r);
+        (void)mkv_cbor_read_bytes(r);
+    }
+    return upto;
+}
+
+/* With the ranges that the sums are of, all is read and written again; else it is refused. */
+static void check_sums(struct mkv_bytes sums, bool with_their_ranges)
+{
+    struct mkv_sums_reader r;
+    struct mkv_cbor_reader ahead;
+    struct mkv_cbor_writer w;
+    struct mkv_buf out;
+
+    MKV_ASSERT(mkv_sums_reader_init(&r, sums) == 0);
+    mkv_buf_init(&out, MKV_FRAME_MAX);
+    mkv_cbor_writer_init(&w, &out);
+    mkv_cbor_write_array(&w, r.lists);
+    mkv_cbor_reader_init(&ahead, r.cbor.rest);
+
+    struct mkv_range range = {.to = end_of_pieces(&ahead)};
+
+    while (r.lists > 0 && r.cbor.error == 0) {
+        copy_pieces(&r, range, &w);
+        if (with_their_ranges && r.lists > 0) {
+            range.to = end_of_pieces(&ahead);
+        }
+    }
+
+    int error = mkv_sums_reader_finish(&r);
+
+    MKV_ASSERT(error == 0 || (error == MKV_E_MALFORMED && !with_their_ranges));
+    MKV_ASSERT(error != 0 || mkv_bytes_equal(mkv_buf_bytes(&out), sums));
+    mkv_buf_deinit(&out);
+}
+
+static void check_content(const struct mkv_frame *frame)
+{
+    switch ((int)frame->kind) {
+    case MKV_FRAME_DATA:
+        check_rows(frame->data.rows);
+        break;
+    case MKV_FRAME_SPLIT:
+    case MKV_FRAME_FETCH:
+        check_ranges(frame->ranges.ranges, frame->kind == MKV_FRAME_FETCH);
+        break;
+    case MKV_FRAME_SUMS:
+        check_sums(frame->sums, true);
+        check_sums(frame->sums, false);
+        break;
+    case MKV_FRAME_LOST:
+        check_lost(frame->lost);
+        break;
+    default:
+        break;
+    }
+}
+
 /* Whatever a stream begins with: what is cut off it lies inside. */
 static void check_cut(struct mkv_bytes stream)
 {
@@ -162,12 +288,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_cut(in);
     if (mkv_frame_decode(in, &frame) == 0) {
         check_again(&frame);
-        if (frame.kind == MKV_FRAME_DATA) {
-            check_rows(frame.data.rows);
-        }
-        if (frame.kind == MKV_FRAME_LOST) {
-            check_lost(frame.lost);
-        }
+        check_content(&frame);
     }
     return 0;
 }

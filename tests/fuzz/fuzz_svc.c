@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Messages below svc/: the first byte says which (modulo 3), the rest is the message. */
+/* Messages below svc/: the first byte says which (modulo 4), the rest is the message. */
 #include "base/assert.h"
 #include "base/limits.h"
 #include "fuzz.h"
@@ -41,15 +41,27 @@ static void check_birth(struct mkv_bytes in, struct mkv_buf *out)
     }
 }
 
+static void check_ping(struct mkv_bytes in, struct mkv_buf *out)
+{
+    struct mkv_ping ping;
+    struct mkv_ping again;
+
+    if (mkv_ping_decode(in, &ping) == 0) {
+        MKV_ASSERT(mkv_ping_encode(&ping, out) == 0);
+        MKV_ASSERT(mkv_ping_decode(mkv_buf_bytes(out), &again) == 0);
+        MKV_ASSERT(messages_same_ping(&ping, &again));
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static void (*const checks[])(struct mkv_bytes in, struct mkv_buf * out) = {
-        check_query, check_server_reply, check_birth};
+        check_query, check_server_reply, check_birth, check_ping};
     struct mkv_buf out;
 
     if (size > 0) {
         mkv_buf_init(&out, MKV_UPDATE_MAX);
-        checks[data[0] % 3](mkv_bytes(data + 1, size - 1), &out);
+        checks[data[0] % 4](mkv_bytes(data + 1, size - 1), &out);
         mkv_buf_deinit(&out);
     }
     return 0;

@@ -117,11 +117,23 @@ def read_row(reader):
     return shared, rest, Entry(when, reader.value() if n == 5 else None, found)
 
 
+def read_lost(reader):
+    """[id, path, class, when, more, winner, tock, ticks, value]: the last three an Entry."""
+    n = reader.head(ARRAY)
+    if n not in (8, 9):
+        raise Refused("MALFORMED", "a conflict of another length")
+    head = (uint()(reader), read_path(reader), uint(0, 1)(reader), tock(reader), uint()(reader))
+    winner = read_entry(reader)
+    when = tock(reader)
+    found = ticks(reader)
+    return *head, winner, Entry(when, reader.value() if n == 9 else None, found)
+
+
 HELLO, AUTH, SESSION, BIRTH, ERROR, BYE = range(1, 7)
 ACK, NACK, CONFLICT, REPEAT, VOID, STATE = range(10, 16)
 READ, LIST, CHECK, STATUS, PING, CREDIT, CANCEL = 20, 21, 22, 23, 24, 30, 31
 DATA, END, CHILDREN, DIGEST, REPORT, PONG = range(40, 46)
-SERVERS, EVICT, REPORTS, DONE = 29, 32, 49, 50
+CONFLICTS, SERVERS, EVICT, LOST, REPORTS, DONE = 28, 29, 32, 48, 49, 50
 
 number = uint(1, POSITIVE_MAX)
 tock = uint(0, POSITIVE_MAX)
@@ -181,8 +193,9 @@ FRAMES = {
             3: ("class", uint(0, 1)),
             4: ("loser", read_entry),
             5: ("winner", read_entry),
+            6: ("more", uint()),
         },
-        set(),
+        {"more"},
     ),
     REPEAT: ({2: ("first", number), 3: ("last", number)}, set()),
     STATE: ({2: ("code", code(-9999, 0)), 3: ("text", text())}, set()),
@@ -198,6 +211,7 @@ FRAMES = {
     ),
     REPORT: ({**ID, 2: ("report", map_value)}, set()),
     PONG: ({**ID, 2: ("tock", tock)}, set()),
+    LOST: ({**ID, 2: ("lost", array(read_lost, ROWS_MAX))}, set()),
     REPORTS: ({**ID, 2: ("reports", array(map_value, ROWS_MAX))}, set()),
     DONE: (ID, set()),
 }
