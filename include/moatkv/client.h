@@ -303,7 +303,8 @@ MOATKV_API int moatkv_ping(moatkv *kv, moatkv_on_done done, void *user);
 enum moatkv_event_kind {
     MOATKV_EVENT_CONNECTED = 1,    /* there is a session with a server: text is its name */
     MOATKV_EVENT_DISCONNECTED = 2, /* the link is lost: code and text say why */
-    MOATKV_EVENT_FAILED = 3,       /* an attempt to connect failed: code and text */
+    MOATKV_EVENT_FAILED = 3,       /* an attempt to connect failed, or the broker refused a
+                                      subscription of a watch, which asks again: code and text */
     MOATKV_EVENT_READY = 4,        /* writes are heard by the server */
     MOATKV_EVENT_CONFLICT = 5,     /* a write of this handle lost: loser and winner; code 0, or 1 if
                                       the history was cut and it is only possible */

@@ -224,7 +224,7 @@ static void mqtt_request(moatkv *kv, const struct mkv_client_output *output)
     int error = MKV_E_NO_CONNECTION;
 
     if (kv->mqtt != NULL && output->kind == MKV_CLIENT_MQTT_SUBSCRIBE) {
-        error = mkv_mqtt_subscribe(kv->mqtt, output->text, 1, output->cookie);
+        error = mkv_mqtt_subscribe(kv->mqtt, output->text, (int)output->qos, output->cookie);
     } else if (kv->mqtt != NULL) {
         struct mkv_mqtt_message message = {
             .topic = output->text, .payload = output->payload, .qos = (int)output->qos};

@@ -50,6 +50,7 @@ void mkv_client_effect_mqtt_redirect(struct mkv_client_effects *out, struct mkv_
 void mkv_client_effect_mqtt_disconnect(struct mkv_client_effects *out);
 int mkv_client_effect_mqtt_subscribe(struct mkv_client_effects *out,
                                      struct mkv_bytes filter,
+                                     uint32_t qos,
                                      uint64_t cookie) MKV_MUST_CHECK;
 void mkv_client_effect_mqtt_unsubscribe(struct mkv_client_effects *out, struct mkv_bytes filter);
 int mkv_client_effect_mqtt_publish(struct mkv_client_effects *out,

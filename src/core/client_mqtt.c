@@ -13,6 +13,7 @@
 #define QUERY_WAIT_MAX    30000
 #define REFUSED_WAIT_MS   5000
 #define CLIENT_ID_PREFIX  "moat-kv-find-"
+#define FINDING_QOS       0U /* what the cluster takes is not known yet; a Query is repeated */
 
 static int64_t doubled(int64_t wait_ms, uint32_t times, int64_t max_ms)
 {
@@ -157,7 +158,10 @@ static void redirect_pump(struct mkv_client *client)
     }
 }
 
-static int publish_svc(struct mkv_client *client, const char *name, struct mkv_bytes payload)
+static int publish_svc(struct mkv_client *client,
+                       const char *name,
+                       uint32_t qos,
+                       struct mkv_bytes payload)
 {
     struct mkv_pending_where where = mkv_client_where(client);
     struct mkv_buf topic;
@@ -168,7 +172,7 @@ static int publish_svc(struct mkv_client *client, const char *name, struct mkv_b
     if (error == 0) {
         struct mkv_client_publication publication = {.topic = mkv_buf_bytes(&topic),
                                                      .payload = payload,
-                                                     .qos = 1,
+                                                     .qos = qos,
                                                      .cookie = MKV_COOKIE_NOBODY};
 
         error = mkv_client_effect_mqtt_publish(client->out, &publication);
@@ -184,7 +188,8 @@ static void publish_birth(struct mkv_client *client)
 
     mkv_buf_init(&payload, MKV_UPDATE_MAX);
     if (mkv_birth_encode(&birth, &payload) == 0) {
-        (void)publish_svc(client, "birth", mkv_buf_bytes(&payload)); /* it is repeated anyway */
+        (void)publish_svc(client, "birth", client->session.about.qos,
+                          mkv_buf_bytes(&payload)); /* it is repeated anyway */
     }
     mkv_buf_deinit(&payload);
     client->birth_ms =
@@ -219,8 +224,8 @@ static void subscribe_finding(struct mkv_client *client)
 
     mkv_buf_init(&topic, MKV_TOPIC_MAX);
     if (mkv_topic_of_svc(where.root, "server", &topic) == 0 &&
-        mkv_client_effect_mqtt_subscribe(client->out, mkv_buf_bytes(&topic), MKV_COOKIE_FIND) ==
-            0) {
+        mkv_client_effect_mqtt_subscribe(client->out, mkv_buf_bytes(&topic), FINDING_QOS,
+                                         MKV_COOKIE_FIND) == 0) {
         client->finding_asked = true;
     }
     mkv_buf_deinit(&topic);
@@ -260,7 +265,8 @@ static void publish_query(struct mkv_client *client)
     }
     mkv_buf_init(&payload, MKV_UPDATE_MAX);
     if (mkv_query_encode(&query, &payload) == 0) {
-        (void)publish_svc(client, "query", mkv_buf_bytes(&payload)); /* it is repeated anyway */
+        (void)publish_svc(client, "query", FINDING_QOS,
+                          mkv_buf_bytes(&payload)); /* it is repeated anyway */
     }
     mkv_buf_deinit(&payload);
     client->query_ms = client->now_ms + doubled(QUERY_WAIT_MS, client->n_queries, QUERY_WAIT_MAX);

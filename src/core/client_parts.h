@@ -76,7 +76,9 @@ struct mkv_client_watch {
     struct mkv_bytes key; /* lies behind this struct */
     enum mkv_client_subscription subscription;
     int64_t subscribe_ms; /* not before */
-    int ending;           /* the error it is to end with; 0: none */
+    bool granted_ever;
+    uint32_t n_refusals; /* in a row */
+    int ending;          /* the error it is to end with; 0: none */
     struct mkv_view view;
     bool synced_ever; /* STATE has ended */
     bool synced;

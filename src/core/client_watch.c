@@ -10,6 +10,8 @@
 #define CHECK_AHEAD_MS     30000 /* after everything was compared and still differs */
 #define WITHDRAW_MS        60000 /* what no server has for so long is taken back */
 #define SUBSCRIBE_AGAIN_MS 1000
+#define REFUSED_WAIT_MAX   30000
+#define REFUSALS_MAX       5U  /* of a first subscription, 15 s in all, before the watch ends */
 #define REPAIRS_MAX        12U /* reads of changes that did not help, before all is read anyway */
 
 /*
@@ -411,6 +413,32 @@ void mkv_client_watch_refused(struct mkv_client *client, struct mkv_client_watch
 
 /* Connections. */
 
+/*
+ * A broker that lacks a part of itself for a while says "no" without a reason, and that is also how
+ * MQTT 3.1.1 says "never": who was heard once asks on, who never was gives up in the end.
+ */
+static void take_refusal(struct mkv_client *client,
+                         struct mkv_client_watch *watch,
+                         const struct mkv_client_event *event)
+{
+    bool may_pass = watch->granted_ever || watch->n_refusals + 1 < REFUSALS_MAX;
+    int64_t wait_ms = SUBSCRIBE_AGAIN_MS;
+
+    mkv_fault_set(&client->refusal, event->error, event->why);
+    if (event->error != MKV_E_REFUSED || !may_pass) {
+        watch->ending = event->error;
+        return;
+    }
+    for (uint32_t i = 0; i < watch->n_refusals && wait_ms < REFUSED_WAIT_MAX; i++) {
+        wait_ms *= 2;
+    }
+    watch->n_refusals++;
+    watch->subscription = MKV_SUBSCRIPTION_NONE;
+    watch->subscribe_ms =
+        client->now_ms + (wait_ms < REFUSED_WAIT_MAX ? wait_ms : REFUSED_WAIT_MAX);
+    mkv_client_notice(client, MKV_CLIENT_FAILED, event->error, event->why);
+}
+
 void mkv_client_watch_answered(struct mkv_client *client, const struct mkv_client_event *event)
 {
     struct mkv_client_watch *watch = find_watch(client, event->cookie & ~MKV_COOKIE_KIND);
@@ -420,6 +448,8 @@ void mkv_client_watch_answered(struct mkv_client *client, const struct mkv_clien
     }
     if (event->error == 0) {
         watch->subscription = MKV_SUBSCRIPTION_GRANTED;
+        watch->granted_ever = true;
+        watch->n_refusals = 0;
         return;
     }
     if (event->error == MKV_E_NO_CONNECTION || event->error == MKV_E_QUEUE_FULL ||
@@ -428,8 +458,7 @@ void mkv_client_watch_answered(struct mkv_client *client, const struct mkv_clien
         watch->subscribe_ms = client->now_ms + SUBSCRIBE_AGAIN_MS;
         return;
     }
-    mkv_fault_set(&client->refusal, event->error, event->why);
-    watch->ending = event->error;
+    take_refusal(client, watch, event);
 }
 
 int mkv_client_watch_session(struct mkv_client *client,
@@ -484,6 +513,7 @@ static void subscribe(struct mkv_client *client, struct mkv_client_watch *watch)
 
     if (error == 0) {
         error = mkv_client_effect_mqtt_subscribe(client->out, mkv_buf_bytes(&filter),
+                                                 client->session.about.qos,
                                                  MKV_COOKIE_WATCH | watch->id);
         watch->subscription = error == 0 ? MKV_SUBSCRIPTION_ASKED : MKV_SUBSCRIPTION_NONE;
         watch->subscribe_ms = client->now_ms + SUBSCRIBE_AGAIN_MS;

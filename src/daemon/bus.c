@@ -7,34 +7,65 @@
 #include "io/clock.h"
 #include "io/entropy.h"
 
-#define SUBSCRIBE_MS 10000 /* a refused subscription is tried again after this */
-#define SAY_AGAIN_MS 60000
-#define DRAIN_MS     1000
-#define N_FILTERS    5U
-#define LOCKED_WAITS 5U /* 0.1 + 0.2 + ... s: see io/broker.h */
+#define SUBSCRIBE_MIN_MS 1000 /* a refused subscription is tried again after this, then twice ... */
+#define SUBSCRIBE_MAX_MS 60000
+#define SAY_AGAIN_MS     60000
+#define DRAIN_MS         1000
+#define LOCKED_WAITS     5U /* 0.1 + 0.2 + ... s: see io/broker.h */
 
+/* Each is a bit of daemon->asked and ->granted, and a cookie: its place here plus 1. */
+static const char *const filters[] = {"d/#", "svc/query", "svc/birth", "svc/act", "svc/server"};
+
+#define N_FILTERS ((unsigned)(sizeof(filters) / sizeof(filters[0])))
+
+static int64_t subscribe_again_ms(const struct daemon *daemon)
+{
+    int64_t wait_ms = SUBSCRIBE_MIN_MS;
+
+    for (uint32_t i = 1; i < daemon->n_subscribed && wait_ms < SUBSCRIBE_MAX_MS; i++) {
+        wait_ms *= 2;
+    }
+    return wait_ms < SUBSCRIBE_MAX_MS ? wait_ms : SUBSCRIBE_MAX_MS;
+}
+
+/* Asks for all that has neither been granted on this connection nor is about to be. */
 void mkv_daemon_subscribe(void *context)
 {
-    static const char *const filters[N_FILTERS] = {"d/#", "svc/query", "svc/birth", "svc/act",
-                                                   "svc/server"};
     struct daemon *daemon = context;
     char filter[MKV_DAEMON_TEXT_MAX + 16];
 
-    daemon->n_granted = 0;
+    daemon->n_subscribed++;
     for (unsigned i = 0; i < N_FILTERS; i++) {
+        if ((daemon->asked & (1U << i)) != 0) {
+            continue;
+        }
         (void)snprintf(filter, sizeof(filter), "%s/%s", daemon->config->root, filters[i]);
 
-        int error = mkv_mqtt_subscribe(daemon->mqtt, mkv_bytes_of(filter), MKV_DAEMON_QOS, i + 1);
+        int error =
+            mkv_mqtt_subscribe(daemon->mqtt, mkv_bytes_of(filter), (int)daemon->config->qos, i + 1);
 
-        if (error != 0 && error != MKV_E_NO_CONNECTION) { /* else `connected` comes again */
-            mkv_timer_set(&daemon->resubscribe, SUBSCRIBE_MS);
+        if (error == 0) {
+            daemon->asked |= 1U << i;
+        } else if (error != MKV_E_NO_CONNECTION) { /* else `connected` comes again */
+            mkv_timer_set(&daemon->resubscribe, subscribe_again_ms(daemon));
         }
     }
 }
 
+static void forget_subscriptions(struct daemon *daemon)
+{
+    daemon->asked = 0;
+    daemon->granted = 0;
+    daemon->n_subscribed = 0;
+    mkv_timer_clear(&daemon->resubscribe);
+}
+
 static void on_mqtt_connected(void *context)
 {
-    mkv_daemon_subscribe(context);
+    struct daemon *daemon = context;
+
+    forget_subscriptions(daemon);
+    mkv_daemon_subscribe(daemon);
 }
 
 static void on_mqtt_disconnected(void *context, int error, const struct mkv_why *why)
@@ -49,8 +80,7 @@ static void on_mqtt_disconnected(void *context, int error, const struct mkv_why 
         daemon->mqtt_why = *why;
         daemon->mqtt_say_ms = now_ms + SAY_AGAIN_MS;
     }
-    daemon->n_granted = 0;
-    mkv_timer_clear(&daemon->resubscribe);
+    forget_subscriptions(daemon);
     mkv_server_node_broker(daemon->node, mkv_daemon_now(daemon), false);
     mkv_daemon_pump(daemon);
 }
@@ -87,6 +117,20 @@ void mkv_daemon_say_ready(struct daemon *daemon)
     daemon->ready_said = true;
 }
 
+/* For want of a right, or because a broker of several machines lacks one of them for a while. */
+static void on_refused(struct daemon *daemon, unsigned i, const struct mkv_why *why)
+{
+    int64_t wait_ms = subscribe_again_ms(daemon);
+
+    daemon->asked &= ~(1U << i);
+    mkv_daemon_say(daemon, MKV_LOG_ERROR,
+                   "the broker refuses the subscription to '%s/%s' (%s); if it is in order itself, "
+                   "give this server the right to read '%s/#'; trying again in %" PRId64 " s",
+                   daemon->config->root, filters[i], why->text, daemon->config->root,
+                   wait_ms / 1000);
+    mkv_timer_set(&daemon->resubscribe, wait_ms);
+}
+
 static void on_mqtt_answered(
     void *context, uint64_t cookie, int error, int qos, const struct mkv_why *why)
 {
@@ -103,15 +147,11 @@ static void on_mqtt_answered(
         return;
     }
     if (error != 0) {
-        mkv_daemon_say(
-            daemon, MKV_LOG_ERROR,
-            "the broker refuses a subscription below '%s' (%s): give this server the right to "
-            "read %s/#",
-            daemon->config->root, why->text, daemon->config->root);
-        mkv_timer_set(&daemon->resubscribe, SUBSCRIBE_MS);
+        on_refused(daemon, (unsigned)cookie - 1, why);
         return;
     }
-    if (++daemon->n_granted == N_FILTERS) {
+    daemon->granted |= 1U << (cookie - 1);
+    if (daemon->granted == (1U << N_FILTERS) - 1) {
         mkv_server_node_broker(daemon->node, mkv_daemon_now(daemon), true);
         mkv_daemon_pump(daemon);
     }

@@ -34,6 +34,8 @@ const char mkv_config_help[] =
     "                     (default: unix:DIR/link.sock)\n"
     "  --root ROOT        topic root (default: moat/main)\n"
     "  --profile PROFILE  topic profile of the cluster: plain (default) or portable\n"
+    "  --qos QOS          MQTT quality of service of the cluster: 1 (default) or 0, for a broker\n"
+    "                     of several machines, such as nats-server\n"
     "  --ping SECONDS     how often servers tell each other how they are, 1 to 3600\n"
     "                     (default: 10; the same for all servers of a cluster)\n"
     "  --accept-restored  start even if the data were restored from a backup and no other\n"
@@ -180,6 +182,17 @@ static int set_profile(struct mkv_daemon_config *config, const char *text, struc
     return 0;
 }
 
+static int set_qos(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+{
+    uint64_t qos = 0;
+
+    if (read_number(text, 1, &qos) != 0) {
+        return mkv_why_error(why, MKV_E_BAD_NUMBER, "the QoS is 0 or 1, not '%s'", text);
+    }
+    config->qos = (uint32_t)qos;
+    return 0;
+}
+
 static int set_clock(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
 {
     if (strcmp(text, "auto") == 0) {
@@ -248,11 +261,17 @@ struct setting {
 };
 
 static const struct setting settings[] = {
-    {"name", set_name, false},           {"state", set_state, false},
-    {"broker", set_broker, false},       {"listen", add_listen, true},
-    {"root", set_root, false},           {"profile", set_profile, false},
-    {"clock", set_clock, false},         {"ack-window", set_ack_window, false},
-    {"store-max", set_store_max, false}, {"verbose", set_verbose, false},
+    {"name", set_name, false},
+    {"state", set_state, false},
+    {"broker", set_broker, false},
+    {"listen", add_listen, true},
+    {"root", set_root, false},
+    {"profile", set_profile, false},
+    {"qos", set_qos, false},
+    {"clock", set_clock, false},
+    {"ack-window", set_ack_window, false},
+    {"store-max", set_store_max, false},
+    {"verbose", set_verbose, false},
     {"ping", set_ping, false},
 };
 
@@ -409,6 +428,7 @@ static const struct option options[] = {
     {"listen", required_argument, NULL, OPTION_SETTING},
     {"root", required_argument, NULL, OPTION_SETTING},
     {"profile", required_argument, NULL, OPTION_SETTING},
+    {"qos", required_argument, NULL, OPTION_SETTING},
     {"ping", required_argument, NULL, OPTION_SETTING},
     {"accept-restored", no_argument, NULL, OPTION_ACCEPT_RESTORED},
     {"config", required_argument, NULL, OPTION_CONFIG},
@@ -524,8 +544,11 @@ enum mkv_config_verdict mkv_config_read(int argc,
                                         struct mkv_daemon_config *ret_config,
                                         struct mkv_why *why)
 {
-    struct mkv_daemon_config config = {
-        .embedded = true, .ack_window_ms = ACK_WINDOW_MS, .ping_ms = PING_MS, .root = "moat/main"};
+    struct mkv_daemon_config config = {.embedded = true,
+                                       .qos = 1,
+                                       .ack_window_ms = ACK_WINDOW_MS,
+                                       .ping_ms = PING_MS,
+                                       .root = "moat/main"};
     const char *file = config_file(argc, argv);
 
     default_name(config.name);

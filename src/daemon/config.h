@@ -28,6 +28,7 @@ struct mkv_daemon_config {
     struct mkv_address listen[MKV_DAEMON_LISTEN_MAX];
     char root[MKV_DAEMON_TEXT_MAX];
     enum mkv_profile profile;
+    uint32_t qos; /* 0 or 1: of updates, and of what we subscribe to */
     int64_t ack_window_ms;
     enum mkv_clock_trust clock;
     uint64_t store_max; /* bytes; 0: the store's default */

@@ -149,7 +149,7 @@ static int make_node(struct daemon *daemon, struct mkv_why *why)
                    .root = mkv_bytes_of(daemon->config->root),
                    .software = mkv_bytes_of(MKV_DAEMON_SOFTWARE),
                    .profile = daemon->config->profile,
-                   .qos = MKV_DAEMON_QOS,
+                   .qos = daemon->config->qos,
                    .times = MKV_CLUSTER_TIMES,
                    .alone = daemon->broker != NULL,
                    .accept_restored = daemon->config->accept_restored,

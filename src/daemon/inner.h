@@ -18,8 +18,6 @@
 #include "node/server.h"
 #include "store/store.h"
 
-#define MKV_DAEMON_QOS 1
-
 #define MKV_DAEMON_LINKS_MAX                                                                       \
     (MKV_SERVER_LINKS_MAX + 64U) /* room for those to be told that it is full */
 
@@ -47,7 +45,9 @@ struct daemon {
     uint64_t n_connections;     /* numbers given out */
     struct mkv_server_node *node;
     struct mkv_timer resubscribe;
-    uint32_t n_granted;      /* of our subscriptions, on the present connection */
+    uint32_t asked;          /* bits: our subscriptions on the present connection that are ... */
+    uint32_t granted;        /* ... on their way or granted, and those granted */
+    uint32_t n_subscribed;   /* how often we asked on this connection */
     struct mkv_why mqtt_why; /* what was said last about the broker ... */
     int64_t mqtt_say_ms;     /* ... and when it may be said again */
     int64_t ask_clock_ms;    /* when to ask again whether the clock is to be trusted */

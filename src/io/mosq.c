@@ -33,6 +33,7 @@ struct mkv_mosq {
     bool writing; /* writable is active */
     bool paused;
     bool muted;
+    bool reached;
     bool granted;
     bool ended;
     int failure;             /* errno after the last call of the library */
@@ -296,6 +297,10 @@ static void follow_up(struct mkv_mosq *mosq, int code)
         return;
     }
     update_writing(mosq);
+    if (!mosq->reached && !mosq->granted && !mosq->writing) { /* the CONNECT is out */
+        mosq->reached = true;
+        mosq->events->reached(mosq->context);
+    }
     if (mkv_outbox_has_drained(&mosq->outbox)) {
         mosq->events->drained(mosq->context);
     }
@@ -440,6 +445,7 @@ int mkv_mosq_open(struct mkv_loop *loop,
         *ret_errno = failure;
         return MKV_E_NO_CONNECTION;
     }
+    mkv_task_defer(mosq->loop, &mosq->task); /* a unix socket may have it all already */
     *ret_mosq = mosq;
     return 0;
 }

@@ -38,6 +38,7 @@ struct mkv_mosq_end {
  * everywhere.
  */
 struct mkv_mosq_events {
+    void (*reached)(void *context); /* the broker, or what is there, has taken our CONNECT */
     void (*granted)(void *context);
     void (*message)(void *context, const struct mkv_mqtt_message *message);
     void (*answered)(void *context, uint64_t cookie, int error, int qos, const char *reason);

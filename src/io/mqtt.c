@@ -50,6 +50,7 @@ struct mkv_mqtt {
     struct mkv_why failure; /* of the last try */
     bool timed_out;
     int64_t connect_by_ms;
+    int64_t reached_ms;     /* when the present attempt got so far; 0: not yet */
     int protocol;           /* of the present attempt: 5 or 4 */
     uint32_t n_hung_up;     /* in a row */
     uint32_t n_failures;    /* in a row */
@@ -128,6 +129,18 @@ static void end_connected(struct mkv_mqtt *mqtt, const struct mkv_mosq_end *how)
     }
 }
 
+/*
+ * It has our CONNECT, and may think about it: a cluster of nats-server that just lost a machine or
+ * was started needs up to 11 s, and forgets what it has done if it is not waited for.
+ */
+static void on_reached(void *context)
+{
+    struct mkv_mqtt *mqtt = context;
+
+    mqtt->reached_ms = mkv_clock_monotonic_ms();
+    mkv_timer_set(&mqtt->timer, mqtt->options.grant_ms);
+}
+
 static void on_granted(void *context)
 {
     struct mkv_mqtt *mqtt = context;
@@ -176,6 +189,10 @@ static void on_drained(void *context)
 static void try_soon(struct mkv_mqtt *mqtt)
 {
     drop(mqtt);
+    if (mqtt->reached_ms != 0) { /* what this one took to think is not taken from the next */
+        mqtt->connect_by_ms += mkv_clock_monotonic_ms() - mqtt->reached_ms;
+        mqtt->reached_ms = 0;
+    }
     mqtt->state = TRYING;
     mkv_timer_set(&mqtt->timer, 0);
 }
@@ -228,6 +245,7 @@ static void on_ended(void *context, const struct mkv_mosq_end *how)
 }
 
 static const struct mkv_mosq_events mosq_events = {
+    .reached = on_reached,
     .granted = on_granted,
     .message = on_message,
     .answered = on_answered,
@@ -291,6 +309,7 @@ static void start(struct mkv_mqtt *mqtt)
 
     mqtt->state = RESOLVING;
     mqtt->timed_out = false;
+    mqtt->reached_ms = 0;
     mqtt->protocol = options->version == MKV_MQTT_V311 ? 4 : 5;
     mqtt->connect_by_ms = mkv_clock_monotonic_ms() + options->connect_ms;
     mkv_timer_set(&mqtt->timer, options->connect_ms);
@@ -400,6 +419,7 @@ static void set_defaults(struct mkv_mqtt_options *options)
     options->keepalive_s = options->keepalive_s != 0 ? options->keepalive_s : KEEPALIVE_DEFAULT;
     options->queue_max = options->queue_max != 0 ? options->queue_max : MKV_MQTT_QUEUE_MAX;
     options->connect_ms = options->connect_ms != 0 ? options->connect_ms : MKV_MQTT_CONNECT_MS;
+    options->grant_ms = options->grant_ms != 0 ? options->grant_ms : MKV_MQTT_GRANT_MS;
     options->answer_ms = options->answer_ms != 0 ? options->answer_ms : MKV_MQTT_ANSWER_MS;
 }
 

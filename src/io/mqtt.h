@@ -33,6 +33,7 @@
 #define MKV_MQTT_IN_FLIGHT_MAX 500U               /* libmosquitto's window is O(n^2) */
 #define MKV_MQTT_QUEUE_MAX     ((size_t)16 << 20) /* default of queue_max */
 #define MKV_MQTT_CONNECT_MS    10000              /* default of connect_ms */
+#define MKV_MQTT_GRANT_MS      30000 /* default of grant_ms: nats-server may take 11 s, see io/mqtt.c */
 #define MKV_MQTT_ANSWER_MS     60000 /* a broker that answers a request no sooner is given up */
 
 struct mkv_mqtt;
@@ -57,10 +58,12 @@ struct mkv_mqtt_options {
     const char *password;       /* or NULL */
     struct mkv_mqtt_will will;
     enum mkv_mqtt_version version;
-    int keepalive_s;    /* 5 to 65535; 0: 20 */
-    size_t queue_max;   /* bytes of topics and payloads not yet answered; 0: the default */
-    int64_t connect_ms; /* from the look-up of the name to CONNACK; 0: the default */
-    int64_t answer_ms;  /* 0: MKV_MQTT_ANSWER_MS */
+    int keepalive_s;  /* 5 to 65535; 0: 20 */
+    size_t queue_max; /* bytes of topics and payloads not yet answered; 0: the default */
+    int64_t
+        connect_ms;    /* from the look-up of the name until it takes our CONNECT; 0: the default */
+    int64_t grant_ms;  /* from then to CONNACK; 0: the default */
+    int64_t answer_ms; /* 0: MKV_MQTT_ANSWER_MS */
 };
 
 struct mkv_mqtt_message {

@@ -280,6 +280,7 @@ void mkv_client_effect_mqtt_disconnect(struct mkv_client_effects *out)
 
 int mkv_client_effect_mqtt_subscribe(struct mkv_client_effects *out,
                                      struct mkv_bytes filter,
+                                     uint32_t qos,
                                      uint64_t cookie)
 {
     struct mkv_client_output *output = make_text(MKV_CLIENT_MQTT_SUBSCRIBE, filter);
@@ -287,6 +288,7 @@ int mkv_client_effect_mqtt_subscribe(struct mkv_client_effects *out,
     if (output == NULL) {
         return MKV_E_NO_MEMORY;
     }
+    output->qos = qos;
     output->cookie = cookie;
     append(out, output);
     return 0;

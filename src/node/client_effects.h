@@ -18,7 +18,7 @@ enum mkv_client_output_kind {
     MKV_CLIENT_MQTT_CONNECT,    /* broker */
     MKV_CLIENT_MQTT_REDIRECT,   /* text: the address */
     MKV_CLIENT_MQTT_DISCONNECT, /* there may be no connection */
-    MKV_CLIENT_MQTT_SUBSCRIBE,  /* text: the filter; cookie */
+    MKV_CLIENT_MQTT_SUBSCRIBE,  /* text: the filter; qos, cookie */
     MKV_CLIENT_MQTT_UNSUBSCRIBE,
     MKV_CLIENT_MQTT_PUBLISH, /* text: the topic; payload, qos, cookie */
     MKV_CLIENT_ROW,          /* id, key, entry */

@@ -226,17 +226,25 @@ static int accept_connect(struct ear *ear, int listening, int *ret_fd)
     return packet[8];
 }
 
-/* Refuses version 5 in one of the three ways there are, and grants 3.1.1. */
-static void fall_back(const char *refusal, size_t len)
+/* Opens an ear towards a broker that the test plays itself, and returns where that listens. */
+static int play_broker(struct ear *ear, struct mkv_mqtt_options options, char ret_text[64])
 {
     uint16_t port;
     int listening = rig_bind_tcp(5, &port);
-    int fd = -1;
+
+    (void)snprintf(ret_text, 64, "mqtt://127.0.0.1:%u", port);
+    open_ear(ear, options, ret_text);
+    return listening;
+}
+
+/* Refuses version 5 in one of the three ways there are, and grants 3.1.1. */
+static void fall_back(const char *refusal, size_t len)
+{
     struct ear ear = {0};
     char text[64];
+    int listening = play_broker(&ear, (struct mkv_mqtt_options){0}, text);
+    int fd = -1;
 
-    (void)snprintf(text, sizeof(text), "mqtt://127.0.0.1:%u", port);
-    open_ear(&ear, (struct mkv_mqtt_options){0}, text);
     for (unsigned i = 0; i < (len > 0 ? 1 : 2); i++) {
         assert_int_equal(accept_connect(&ear, listening, &fd), 5);
         assert_int_equal(write(fd, refusal, len), len);
@@ -268,14 +276,11 @@ static void test_fall_back(void **state)
 
 static void refuse_connect(const char *answer, size_t len, int expected, const char *expected_why)
 {
-    uint16_t port;
-    int listening = rig_bind_tcp(5, &port);
-    int fd = -1;
     struct ear ear = {0};
     char text[64];
+    int listening = play_broker(&ear, (struct mkv_mqtt_options){.grant_ms = 500}, text);
+    int fd = -1;
 
-    (void)snprintf(text, sizeof(text), "mqtt://127.0.0.1:%u", port);
-    open_ear(&ear, (struct mkv_mqtt_options){.connect_ms = 500}, text);
     (void)accept_connect(&ear, listening, &fd);
     assert_int_equal(write(fd, answer, len), len);
     rig_until(ear.loop, ear.n_disconnected == 1);
@@ -298,6 +303,25 @@ static void test_refused(void **state)
     refuse_connect("\xf0\x00", 2, MKV_E_NO_CONNECTION, "");
 }
 
+/* Whoever has our CONNECT may take longer to grant it than it may take to get there. */
+static void test_slow_grant(void **state)
+{
+    struct ear ear = {0};
+    char text[64];
+    int listening = play_broker(&ear, (struct mkv_mqtt_options){.connect_ms = 1000}, text);
+    int fd = -1;
+
+    (void)state;
+    (void)accept_connect(&ear, listening, &fd);
+    rig_idle(ear.loop, 1100);
+    assert_int_equal(write(fd, "\x20\x03\x00\x00\x00", 5), 5);
+    rig_until(ear.loop, ear.n_connected == 1);
+    assert_int_equal(ear.n_disconnected, 0);
+    (void)close(fd);
+    close_ear(&ear);
+    (void)close(listening);
+}
+
 static void test_not_there(void **state)
 {
     uint16_t port;
@@ -314,7 +338,6 @@ static void test_not_there(void **state)
     assert_non_null(strstr(ear.why.text, text));
     close_ear(&ear);
     (void)close(fd);
-
     ear = (struct ear){0};
     open_ear(&ear, (struct mkv_mqtt_options){0}, "unix:/nowhere/at/all");
     rig_until(ear.loop, ear.n_disconnected == 1);
@@ -496,15 +519,12 @@ static void test_subscription_refused(void **state)
 /* A broker that takes messages and never answers them is given up. */
 static void test_no_answer(void **state)
 {
-    uint16_t port;
-    int listening = rig_bind_tcp(5, &port);
-    int fd = -1;
     struct ear ear = {0};
     char text[64];
+    int listening = play_broker(&ear, (struct mkv_mqtt_options){.answer_ms = 300}, text);
+    int fd = -1;
 
     (void)state;
-    (void)snprintf(text, sizeof(text), "mqtt://127.0.0.1:%u", port);
-    open_ear(&ear, (struct mkv_mqtt_options){.answer_ms = 300}, text);
     (void)accept_connect(&ear, listening, &fd);
     assert_int_equal(write(fd, "\x20\x03\x00\x00\x00", 5), 5);
     rig_until(ear.loop, ear.n_connected == 1);
@@ -523,15 +543,12 @@ static void test_no_answer(void **state)
 /* A broker that throws us out says why, in version 5. */
 static void test_thrown_out(void **state)
 {
-    uint16_t port;
-    int listening = rig_bind_tcp(5, &port);
-    int fd = -1;
     struct ear ear = {0};
     char text[64];
+    int listening = play_broker(&ear, (struct mkv_mqtt_options){0}, text);
+    int fd = -1;
 
     (void)state;
-    (void)snprintf(text, sizeof(text), "mqtt://127.0.0.1:%u", port);
-    open_ear(&ear, (struct mkv_mqtt_options){0}, text);
     (void)accept_connect(&ear, listening, &fd);
     assert_int_equal(write(fd, "\x20\x03\x00\x00\x00\xe0\x01\x8e", 8), 8);
     rig_until(ear.loop, ear.n_disconnected == 1);
@@ -663,6 +680,7 @@ int main(void)
         cmocka_unit_test(test_versions),
         cmocka_unit_test(test_fall_back),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_slow_grant),
         cmocka_unit_test(test_not_there),
         cmocka_unit_test(test_broker_comes_back),
         cmocka_unit_test(test_slow_reader),

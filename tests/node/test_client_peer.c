@@ -557,6 +557,57 @@ static void test_refused_watch_ends(void **state)
     assert_int_equal(peer_status(&peer, id), MKV_E_NOT_AUTHORISED);
 }
 
+static void refuse_subscription(unsigned i)
+{
+    const struct mkv_client_output *subscribe = peer_nth(&peer, MKV_CLIENT_MQTT_SUBSCRIBE, i);
+
+    assert_non_null(subscribe);
+    assert_int_equal(subscribe->qos, peer.session.qos);
+    peer_answer(&peer, subscribe->cookie, MKV_E_REFUSED);
+}
+
+/* Without a reason it may be for now only: the watch asks again, after twice the time. */
+static void test_unexplained_refusal_is_asked_again(void **state)
+{
+    (void)state;
+    peer.session.qos = 0;
+    peer_open(&peer);
+    uint64_t id = peer_watch(&peer, ":");
+
+    peer_born(&peer);
+    for (unsigned i = 0; i < 4; i++) {
+        refuse_subscription(i);
+        assert_int_equal(peer_status(&peer, id), 1);
+        peer_wait(&peer, (1000 << i) - 1);
+        assert_int_equal(peer_count(&peer, MKV_CLIENT_MQTT_SUBSCRIBE), i + 1);
+        peer_wait(&peer, 1);
+    }
+    refuse_subscription(4);
+    assert_int_equal(peer_status(&peer, id), MKV_E_REFUSED);
+}
+
+static void test_watch_that_was_heard_does_not_give_up(void **state)
+{
+    const struct mkv_frame birth = {.kind = MKV_FRAME_BIRTH};
+
+    (void)state;
+    start_watching();
+    mkv_client_node_mqtt_disconnected(&peer.node, peer.now_ms, MKV_E_NO_CONNECTION,
+                                      mkv_bytes_of("gone"), false);
+    mkv_client_node_mqtt_connected(&peer.node, peer.now_ms);
+    peer_listen(&peer);
+    for (unsigned i = 0; i < 7; i++) {
+        refuse_subscription(0);
+        peer_forget(&peer);
+        for (unsigned second = 0; second < 30 && second < 1U << i; second++) {
+            peer_send(&peer, &birth); /* the link is alive */
+            peer_wait(&peer, 1000);
+        }
+    }
+    peer_answer(&peer, peer_nth(&peer, MKV_CLIENT_MQTT_SUBSCRIBE, 0)->cookie, 0);
+    assert_non_null(peer_last(&peer, MKV_FRAME_READ));
+}
+
 static void test_busy_server_is_asked_again(void **state)
 {
     struct mkv_frame busy = {.kind = MKV_FRAME_ERROR, .error = {.code = MKV_E_BUSY}};
@@ -617,6 +668,8 @@ int main(void)
         WITH_PEER(test_stale_place),
         WITH_PEER(test_withdrawn),
         WITH_PEER(test_refused_watch_ends),
+        WITH_PEER(test_unexplained_refusal_is_asked_again),
+        WITH_PEER(test_watch_that_was_heard_does_not_give_up),
         WITH_PEER(test_busy_server_is_asked_again),
         WITH_PEER(test_brokers_in_turn),
     };
