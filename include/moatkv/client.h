@@ -300,6 +300,21 @@ typedef void (*moatkv_on_done)(void *user, int status);
 MOATKV_API int moatkv_status(moatkv *kv, moatkv_on_report done, void *user);
 MOATKV_API int moatkv_ping(moatkv *kv, moatkv_on_done done, void *user);
 
+/*
+ * What the server knows of the servers of its cluster, members that are away included: @on_row gets
+ * status MOATKV_ROW with a report for each, then once 0 or an error without one (CLOSED: the
+ * connection broke after some had come).  @ret_id may be NULL.  Returns as moatkv_get().
+ */
+MOATKV_API int moatkv_servers(moatkv *kv, moatkv_on_report on_row, void *user, uint64_t *ret_id);
+
+/*
+ * Takes a server out of the cluster, so that the others no longer wait for it before they forget
+ * what was deleted.  Should it come back, it joins anew; what it alone still holds of the time before
+ * is set aside there.  @id are the 16 bytes that its report calls "id".  Completes with 0 once that
+ * is on the disk of a server; NOT_FOUND: no such member.  Returns as moatkv_get(), and BAD_ARGUMENT.
+ */
+MOATKV_API int moatkv_evict(moatkv *kv, moatkv_bytes id, moatkv_on_done done, void *user);
+
 enum moatkv_event_kind {
     MOATKV_EVENT_CONNECTED = 1,    /* there is a session with a server: text is its name */
     MOATKV_EVENT_DISCONNECTED = 2, /* the link is lost: code and text say why */

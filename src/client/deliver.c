@@ -60,6 +60,16 @@ static void deliver_child(moatkv *kv, const struct mkv_client_output *output)
     }
 }
 
+static void deliver_fact(moatkv *kv, const struct mkv_client_output *output)
+{
+    const struct mkv_operation *operation = mkv_map_get(&kv->operations, output->id);
+    moatkv_bytes map = {.at = output->payload.at, .len = output->payload.len};
+
+    if (operation != NULL && operation->on_report != NULL) {
+        operation->on_report(operation->user, MOATKV_ROW, map);
+    }
+}
+
 static void deliver_watch(moatkv *kv, const struct mkv_client_output *output)
 {
     const struct mkv_operation *operation = mkv_map_get(&kv->operations, output->id);
@@ -105,6 +115,9 @@ static void deliver(moatkv *kv, const struct mkv_client_output *output)
     switch (output->kind) {
     case MKV_CLIENT_ROW:
         deliver_row(kv, output);
+        break;
+    case MKV_CLIENT_FACT:
+        deliver_fact(kv, output);
         break;
     case MKV_CLIENT_CHILD:
         deliver_child(kv, output);

@@ -164,3 +164,23 @@ int moatkv_ping(moatkv *kv, moatkv_on_done done, void *user)
 
     return mkv_handle_order(kv, &order, &operation, NULL);
 }
+
+int moatkv_servers(moatkv *kv, moatkv_on_report on_row, void *user, uint64_t *ret_id)
+{
+    struct mkv_client_order order = {.kind = MKV_CLIENT_SERVERS};
+    struct mkv_operation operation = {.on_report = on_row, .user = user};
+
+    return mkv_handle_order(kv, &order, &operation, ret_id);
+}
+
+int moatkv_evict(moatkv *kv, moatkv_bytes id, moatkv_on_done done, void *user)
+{
+    struct mkv_client_order order = {.kind = MKV_CLIENT_EVICT};
+    struct mkv_operation operation = {.on_done = done, .user = user};
+
+    if (id.at == NULL || id.len != sizeof(order.uuid)) {
+        return MKV_E_BAD_ARGUMENT;
+    }
+    memcpy(order.uuid, id.at, sizeof(order.uuid));
+    return mkv_handle_order(kv, &order, &operation, NULL);
+}

@@ -345,7 +345,9 @@ static void on_frame_up(struct mkv_client *client, const struct mkv_frame *frame
     case MKV_FRAME_DIGEST:
     case MKV_FRAME_REPORT:
     case MKV_FRAME_PONG:
-        mkv_client_request_frame(client, frame);
+    case MKV_FRAME_REPORTS:
+    case MKV_FRAME_DONE:
+        mkv_client_answer(client, frame);
         break;
     case MKV_FRAME_HELLO:
     case MKV_FRAME_AUTH:
@@ -366,8 +368,6 @@ static void on_frame_up(struct mkv_client *client, const struct mkv_frame *frame
     case MKV_FRAME_EVICT:
     case MKV_FRAME_VOUCHED:
     case MKV_FRAME_SUMS:
-    case MKV_FRAME_REPORTS:
-    case MKV_FRAME_DONE:
     case MKV_FRAME_CONFLICTS:
     case MKV_FRAME_LOST:
         refuse(client, MKV_E_UNEXPECTED, "the server sent a message that is not for a client");
@@ -518,6 +518,8 @@ static int take_order(struct mkv_client *client, const struct mkv_client_order *
     case MKV_CLIENT_LIST:
     case MKV_CLIENT_STATUS:
     case MKV_CLIENT_PING:
+    case MKV_CLIENT_SERVERS:
+    case MKV_CLIENT_EVICT:
         return mkv_client_request_order(client, order);
     case MKV_CLIENT_WATCH:
         return mkv_client_watch_order(client, order);

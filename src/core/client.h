@@ -12,7 +12,8 @@
  *
  *     client.c          the link: dialling, opening, keeping alive      client_mqtt.c   the broker
  *     client_request.c  requests over the link                          client_write.c  updates
- *     client_watch.c    views and their repair                          client_detail.c words
+ *     client_answer.c   what the server answers                         client_detail.c words
+ *     client_watch.c    views and their repair
  */
 #ifndef MKV_CORE_CLIENT_H
 #define MKV_CORE_CLIENT_H
@@ -48,6 +49,8 @@ enum mkv_client_order_kind {
     MKV_CLIENT_LIST,
     MKV_CLIENT_STATUS,
     MKV_CLIENT_PING,
+    MKV_CLIENT_SERVERS,
+    MKV_CLIENT_EVICT,
     MKV_CLIENT_WATCH,
     MKV_CLIENT_WRITE,
 };
@@ -55,14 +58,15 @@ enum mkv_client_order_kind {
 struct mkv_client_order {
     enum mkv_client_order_kind kind;
     uint64_t id;          /* 1 .. 2^61-1; not in use */
-    struct mkv_bytes key; /* a valid path; not of STATUS and PING */
+    struct mkv_bytes key; /* a valid path; not of STATUS, PING, SERVERS, EVICT */
     uint32_t depth_min;   /* READ */
     uint32_t depth_max;
-    uint32_t flags;                /* MKV_READ_TOMBSTONES, _KEYS_ONLY */
-    bool present;                  /* WRITE: false to delete */
-    bool blind;                    /* WRITE: do not look what is there */
-    struct mkv_bytes value;        /* WRITE: checked here */
-    const struct mkv_ticks *known; /* WRITE: of what is replaced; NULL: look */
+    uint32_t flags;                 /* MKV_READ_TOMBSTONES, _KEYS_ONLY */
+    bool present;                   /* WRITE: false to delete */
+    bool blind;                     /* WRITE: do not look what is there */
+    struct mkv_bytes value;         /* WRITE: checked here */
+    const struct mkv_ticks *known;  /* WRITE: of what is replaced; NULL: look */
+    uint8_t uuid[MKV_STORE_ID_LEN]; /* EVICT */
 };
 
 enum mkv_client_event_kind {

@@ -93,6 +93,10 @@ int mkv_client_effect_child(struct mkv_client_effects *out,
                             uint64_t id,
                             struct mkv_bytes key,
                             const struct mkv_child *child) MKV_MUST_CHECK;
+/* A CBOR map with text keys, one of several. */
+int mkv_client_effect_fact(struct mkv_client_effects *out,
+                           uint64_t id,
+                           struct mkv_bytes map) MKV_MUST_CHECK;
 /* @entry is NULL for SYNCED. */
 int mkv_client_effect_watch(struct mkv_client_effects *out,
                             uint64_t id,

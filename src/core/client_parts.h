@@ -25,6 +25,8 @@ enum mkv_client_request_kind {
     MKV_CLIENT_REQUEST_LIST,
     MKV_CLIENT_REQUEST_STATUS,
     MKV_CLIENT_REQUEST_PING,
+    MKV_CLIENT_REQUEST_SERVERS,
+    MKV_CLIENT_REQUEST_EVICT,
     MKV_CLIENT_REQUEST_WATCH_READ,
     MKV_CLIENT_REQUEST_WATCH_CHECK,
 };
@@ -39,6 +41,7 @@ struct mkv_client_request {
     uint32_t depth_min;
     uint32_t depth_max;
     uint32_t flags;
+    uint8_t uuid[MKV_STORE_ID_LEN]; /* EVICT */
     bool has_since;
     bool over; /* completed: waits to be taken away */
     struct mkv_place since;
@@ -131,8 +134,17 @@ int mkv_client_request_order(struct mkv_client *client,
 struct mkv_client_request *mkv_client_request_add(struct mkv_client *client,
                                                   enum mkv_client_request_kind kind,
                                                   struct mkv_bytes key);
-/* Answers to requests, errors included; others are ignored. */
-void mkv_client_request_frame(struct mkv_client *client, const struct mkv_frame *frame);
+/* Sends a frame of @kind with no more than an id, or a credit of one page. */
+void mkv_client_request_say(struct mkv_client *client, enum mkv_frame_kind kind, uint64_t wire_id);
+/* As if it had not been sent; and the ways to its end, of which only the first tells nobody. */
+void mkv_client_request_unsend(struct mkv_client *client, struct mkv_client_request *request);
+void mkv_client_request_finish(struct mkv_client *client, struct mkv_client_request *request);
+void mkv_client_request_complete(struct mkv_client *client,
+                                 struct mkv_client_request *request,
+                                 int status);
+void mkv_client_request_fail(struct mkv_client *client,
+                             struct mkv_client_request *request,
+                             int error);
 /* Marks it as over, and tells the server if it is still working on it. */
 void mkv_client_request_abandon(struct mkv_client *client, struct mkv_client_request *request);
 void mkv_client_request_link_lost(struct mkv_client *client);
@@ -141,6 +153,10 @@ void mkv_client_request_pump(struct mkv_client *client);
 void mkv_client_request_close(struct mkv_client *client); /* completes all */
 void mkv_client_request_deinit(struct mkv_client *client);
 int64_t mkv_client_request_deadline_ms(const struct mkv_client *client);
+
+/* client_answer.c */
+/* Answers to requests, errors included; others are ignored. */
+void mkv_client_answer(struct mkv_client *client, const struct mkv_frame *frame);
 
 /* client_write.c */
 int mkv_client_write_order(struct mkv_client *client,

@@ -5,7 +5,6 @@
 
 #define SENT_MAX      12U /* of the 16 that a server allows: cancelled ones may still be open there */
 #define CREDIT        4U
-#define BUSY_WAIT_MS  100
 #define PATH_CBOR_MAX 4096U /* a path of 1,024 bytes takes less */
 
 struct mkv_client_request *mkv_client_request_add(struct mkv_client *client,
@@ -43,6 +42,10 @@ static enum mkv_client_request_kind kind_of(enum mkv_client_order_kind kind)
         return MKV_CLIENT_REQUEST_STATUS;
     case MKV_CLIENT_PING:
         return MKV_CLIENT_REQUEST_PING;
+    case MKV_CLIENT_SERVERS:
+        return MKV_CLIENT_REQUEST_SERVERS;
+    case MKV_CLIENT_EVICT:
+        return MKV_CLIENT_REQUEST_EVICT;
     case MKV_CLIENT_READ:
     case MKV_CLIENT_WATCH:
     case MKV_CLIENT_WRITE:
@@ -67,6 +70,7 @@ int mkv_client_request_order(struct mkv_client *client, const struct mkv_client_
     request->depth_min = order->depth_min;
     request->depth_max = order->depth_max;
     request->flags = order->flags;
+    memcpy(request->uuid, order->uuid, sizeof(request->uuid));
     return 0;
 }
 
@@ -75,7 +79,7 @@ static bool is_sent(const struct mkv_client_request *request)
     return request->wire_id != 0 && !request->over;
 }
 
-static void unsend(struct mkv_client *client, struct mkv_client_request *request)
+void mkv_client_request_unsend(struct mkv_client *client, struct mkv_client_request *request)
 {
     if (request->wire_id != 0) {
         request->wire_id = 0;
@@ -86,12 +90,12 @@ static void unsend(struct mkv_client *client, struct mkv_client_request *request
 }
 
 /* Marks it as over and cuts what ties it to others. */
-static void finish(struct mkv_client *client, struct mkv_client_request *request)
+void mkv_client_request_finish(struct mkv_client *client, struct mkv_client_request *request)
 {
     if (request->over) {
         return;
     }
-    unsend(client, request);
+    mkv_client_request_unsend(client, request);
     request->over = true;
     if (request->watch != NULL && request->watch->request == request) {
         request->watch->request = NULL;
@@ -100,23 +104,27 @@ static void finish(struct mkv_client *client, struct mkv_client_request *request
     request->write = NULL;
 }
 
-static void complete(struct mkv_client *client, struct mkv_client_request *request, int status)
+void mkv_client_request_complete(struct mkv_client *client,
+                                 struct mkv_client_request *request,
+                                 int status)
 {
     uint64_t id = request->id;
 
-    finish(client, request);
+    mkv_client_request_finish(client, request);
     if (id != 0) {
         mkv_client_done(client, id, status);
     }
 }
 
 /* An error that ends the request, from the server or from here. */
-static void fail(struct mkv_client *client, struct mkv_client_request *request, int error)
+void mkv_client_request_fail(struct mkv_client *client,
+                             struct mkv_client_request *request,
+                             int error)
 {
     struct mkv_client_watch *watch = request->watch;
     struct mkv_client_write *write = request->write;
 
-    complete(client, request, error);
+    mkv_client_request_complete(client, request, error);
     if (watch != NULL) {
         mkv_client_watch_refused(client, watch, error);
     }
@@ -127,7 +135,7 @@ static void fail(struct mkv_client *client, struct mkv_client_request *request, 
 
 /* Sending. */
 
-static void send_with_id(struct mkv_client *client, enum mkv_frame_kind kind, uint64_t wire_id)
+void mkv_client_request_say(struct mkv_client *client, enum mkv_frame_kind kind, uint64_t wire_id)
 {
     struct mkv_frame frame = {.kind = kind, .id = wire_id};
 
@@ -159,6 +167,8 @@ static void fill_read(const struct mkv_client_request *request, struct mkv_frame
     case MKV_CLIENT_REQUEST_LIST:
     case MKV_CLIENT_REQUEST_STATUS:
     case MKV_CLIENT_REQUEST_PING:
+    case MKV_CLIENT_REQUEST_SERVERS:
+    case MKV_CLIENT_REQUEST_EVICT:
     case MKV_CLIENT_REQUEST_WATCH_CHECK:
         read->depth_min = request->depth_min;
         read->depth_max = request->depth_max;
@@ -193,6 +203,14 @@ static void fill_frame(const struct mkv_client_request *request,
         break;
     case MKV_CLIENT_REQUEST_PING:
         frame->kind = MKV_FRAME_PING;
+        break;
+    case MKV_CLIENT_REQUEST_SERVERS:
+        frame->kind = MKV_FRAME_SERVERS;
+        frame->credit = CREDIT;
+        break;
+    case MKV_CLIENT_REQUEST_EVICT:
+        frame->kind = MKV_FRAME_EVICT;
+        memcpy(frame->uuid, request->uuid, sizeof(frame->uuid));
         break;
     }
 }
@@ -253,7 +271,7 @@ void mkv_client_request_pump(struct mkv_client *client)
             int error = send(client, request);
 
             if (error != 0) {
-                fail(client, request, error);
+                mkv_client_request_fail(client, request, error);
             }
         }
     }
@@ -278,275 +296,14 @@ int64_t mkv_client_request_deadline_ms(const struct mkv_client *client)
     return first;
 }
 
-/* Answers. */
-
-static struct mkv_client_request *find_sent(const struct mkv_client *client, uint64_t wire_id)
-{
-    for (struct mkv_client_request *request = client->requests; request != NULL;
-         request = request->next) {
-        if (is_sent(request) && request->wire_id == wire_id) {
-            return request;
-        }
-    }
-    return NULL;
-}
-
-static void take_row(struct mkv_client *client,
-                     struct mkv_client_request *request,
-                     const struct mkv_update *entry)
-{
-    struct mkv_bytes key = mkv_buf_bytes(&request->reader.key);
-    int error = 0;
-
-    if (!mkv_bytes_starts_with(key, request->key)) {
-        return; /* not what we asked for */
-    }
-    mkv_client_note_tock(client, entry->tock);
-    switch (request->kind) {
-    case MKV_CLIENT_REQUEST_GET:
-        if (key.len == request->key.len) {
-            mkv_client_effect_done(client->out, request->id, entry->present ? 0 : MKV_E_NOT_FOUND,
-                                   key, entry);
-            finish(client, request);
-        }
-        break;
-    case MKV_CLIENT_REQUEST_HEAD:
-        if (key.len == request->key.len) {
-            error = mkv_client_write_head(request->write, &entry->ticks);
-        }
-        break;
-    case MKV_CLIENT_REQUEST_READ:
-        error = mkv_client_effect_row(client->out, request->id, key, entry);
-        break;
-    case MKV_CLIENT_REQUEST_WATCH_READ:
-        mkv_client_watch_row(client, request->watch, key, entry);
-        break;
-    case MKV_CLIENT_REQUEST_LIST:
-    case MKV_CLIENT_REQUEST_STATUS:
-    case MKV_CLIENT_REQUEST_PING:
-    case MKV_CLIENT_REQUEST_WATCH_CHECK: /* sorted out by takes_rows() */
-        break;
-    }
-    if (error != 0) {
-        send_with_id(client, MKV_FRAME_CANCEL, request->wire_id);
-        fail(client, request, error);
-    }
-}
-
-static bool takes_rows(const struct mkv_client_request *request)
-{
-    switch (request->kind) {
-    case MKV_CLIENT_REQUEST_GET:
-    case MKV_CLIENT_REQUEST_HEAD:
-    case MKV_CLIENT_REQUEST_READ:
-    case MKV_CLIENT_REQUEST_WATCH_READ:
-        return true;
-    case MKV_CLIENT_REQUEST_LIST:
-    case MKV_CLIENT_REQUEST_STATUS:
-    case MKV_CLIENT_REQUEST_PING:
-    case MKV_CLIENT_REQUEST_WATCH_CHECK:
-        break;
-    }
-    return false;
-}
-
-/* Returns false if the page cannot be read, or was not asked for. */
-static bool on_data(struct mkv_client *client,
-                    struct mkv_client_request *request,
-                    struct mkv_bytes rows)
-{
-    struct mkv_update entry;
-
-    if (!takes_rows(request) || mkv_row_reader_page(&request->reader, rows) != 0) {
-        return false;
-    }
-    while (!request->over && mkv_row_reader_next(&request->reader, &entry)) {
-        request->n_rows++;
-        take_row(client, request, &entry);
-    }
-    if (request->over) {
-        return true;
-    }
-    if (request->reader.cbor.error != 0) {
-        return false;
-    }
-    send_with_id(client, MKV_FRAME_CREDIT, request->wire_id);
-    return true;
-}
-
-/* The child's path is the requested one and its element. */
-static int tell_child(struct mkv_client *client,
-                      struct mkv_client_request *request,
-                      const struct mkv_child *child)
-{
-    struct mkv_buf key;
-
-    mkv_buf_init(&key, MKV_PATH_KEY_MAX);
-    int error = mkv_buf_append(&key, request->key);
-
-    if (error == 0) {
-        error = mkv_path_append(&key, &child->element);
-    }
-    if (error == 0) {
-        error = mkv_client_effect_child(client->out, request->id, mkv_buf_bytes(&key), child);
-    }
-    mkv_buf_deinit(&key);
-    return error;
-}
-
-static bool on_children(struct mkv_client *client,
-                        struct mkv_client_request *request,
-                        struct mkv_bytes rows)
-{
-    struct mkv_cbor_reader r;
-
-    if (request->kind != MKV_CLIENT_REQUEST_LIST) {
-        return false;
-    }
-    mkv_cbor_reader_init(&r, rows);
-    uint64_t n = mkv_cbor_read_array(&r, MKV_PAGE_ROWS_MAX);
-
-    for (uint64_t i = 0; i < n; i++) {
-        struct mkv_child child;
-
-        mkv_child_read(&r, &child);
-        if (r.error != 0) {
-            return false;
-        }
-        int error = tell_child(client, request, &child);
-
-        if (error != 0) {
-            send_with_id(client, MKV_FRAME_CANCEL, request->wire_id);
-            fail(client, request, error);
-            return true;
-        }
-        request->n_rows++;
-    }
-    send_with_id(client, MKV_FRAME_CREDIT, request->wire_id);
-    return true;
-}
-
-static bool on_end(struct mkv_client *client,
-                   struct mkv_client_request *request,
-                   const struct mkv_frame_end *end)
-{
-    struct mkv_client_watch *watch = request->watch;
-    struct mkv_client_write *write = request->write;
-
-    switch (request->kind) {
-    case MKV_CLIENT_REQUEST_GET:
-        complete(client, request, MKV_E_NOT_FOUND);
-        return true;
-    case MKV_CLIENT_REQUEST_READ:
-    case MKV_CLIENT_REQUEST_LIST:
-        complete(client, request, 0);
-        return true;
-    case MKV_CLIENT_REQUEST_HEAD:
-        finish(client, request);
-        write->head = MKV_HEAD_KNOWN;
-        return true;
-    case MKV_CLIENT_REQUEST_WATCH_READ:
-        finish(client, request);
-        mkv_client_watch_read_end(client, watch, end);
-        return true;
-    case MKV_CLIENT_REQUEST_STATUS:
-    case MKV_CLIENT_REQUEST_PING:
-    case MKV_CLIENT_REQUEST_WATCH_CHECK:
-        break;
-    }
-    return false;
-}
-
-static bool on_digest(struct mkv_client *client,
-                      struct mkv_client_request *request,
-                      const struct mkv_frame_digest *digest)
-{
-    struct mkv_client_watch *watch = request->watch;
-
-    if (request->kind != MKV_CLIENT_REQUEST_WATCH_CHECK) {
-        return false;
-    }
-    finish(client, request);
-    mkv_client_watch_checked(client, watch, digest);
-    return true;
-}
-
-static bool on_report(struct mkv_client *client,
-                      struct mkv_client_request *request,
-                      struct mkv_bytes report)
-{
-    if (request->kind != MKV_CLIENT_REQUEST_STATUS) {
-        return false;
-    }
-    mkv_client_effect_report(client->out, request->id, report);
-    finish(client, request);
-    return true;
-}
-
-static bool on_pong(struct mkv_client *client, struct mkv_client_request *request, uint64_t tock)
-{
-    mkv_client_note_server_tock(client, tock);
-    if (request->kind != MKV_CLIENT_REQUEST_PING) {
-        return false;
-    }
-    complete(client, request, 0);
-    return true;
-}
-
-static bool on_error(struct mkv_client *client, struct mkv_client_request *request, int code)
-{
-    if (code == MKV_E_BUSY && request->n_rows == 0) {
-        unsend(client, request);
-        request->not_before_ms = client->now_ms + BUSY_WAIT_MS;
-    } else {
-        fail(client, request, code);
-    }
-    return true;
-}
-
-static bool dispatch(struct mkv_client *client,
-                     struct mkv_client_request *request,
-                     const struct mkv_frame *frame)
-{
-    if (frame->kind == MKV_FRAME_DATA) {
-        return on_data(client, request, frame->data.rows);
-    }
-    if (frame->kind == MKV_FRAME_CHILDREN) {
-        return on_children(client, request, frame->rows);
-    }
-    if (frame->kind == MKV_FRAME_END) {
-        return on_end(client, request, &frame->end);
-    }
-    if (frame->kind == MKV_FRAME_DIGEST) {
-        return on_digest(client, request, &frame->digest);
-    }
-    if (frame->kind == MKV_FRAME_REPORT) {
-        return on_report(client, request, frame->report);
-    }
-    if (frame->kind == MKV_FRAME_PONG) {
-        return on_pong(client, request, frame->tock);
-    }
-    return on_error(client, request, frame->error.code);
-}
-
-void mkv_client_request_frame(struct mkv_client *client, const struct mkv_frame *frame)
-{
-    struct mkv_client_request *request = find_sent(client, frame->id);
-
-    if (request != NULL && !dispatch(client, request, frame)) {
-        mkv_client_link_fail(client, MKV_E_MALFORMED,
-                             "the server's answer does not fit the request");
-    }
-}
-
 /* Ending from this side. */
 
 void mkv_client_request_abandon(struct mkv_client *client, struct mkv_client_request *request)
 {
     if (is_sent(request) && client->phase == MKV_CLIENT_UP) {
-        send_with_id(client, MKV_FRAME_CANCEL, request->wire_id);
+        mkv_client_request_say(client, MKV_FRAME_CANCEL, request->wire_id);
     }
-    finish(client, request);
+    mkv_client_request_finish(client, request);
 }
 
 int mkv_client_request_cancel(struct mkv_client *client, uint64_t id)
@@ -570,28 +327,30 @@ static void on_lost(struct mkv_client *client, struct mkv_client_request *reques
     switch (request->kind) {
     case MKV_CLIENT_REQUEST_GET:
     case MKV_CLIENT_REQUEST_STATUS:
-        unsend(client, request);
+    case MKV_CLIENT_REQUEST_EVICT:
+        mkv_client_request_unsend(client, request);
         break;
     case MKV_CLIENT_REQUEST_READ:
     case MKV_CLIENT_REQUEST_LIST:
-        unsend(client, request);
+    case MKV_CLIENT_REQUEST_SERVERS:
+        mkv_client_request_unsend(client, request);
         if (n_rows > 0) {
-            complete(client, request, MKV_E_CLOSED);
+            mkv_client_request_complete(client, request, MKV_E_CLOSED);
         }
         break;
     case MKV_CLIENT_REQUEST_PING:
-        unsend(client, request);
+        mkv_client_request_unsend(client, request);
         if (request->id == 0) {
-            finish(client, request);
+            mkv_client_request_finish(client, request);
         }
         break;
     case MKV_CLIENT_REQUEST_HEAD:
         request->write->head = MKV_HEAD_WANTED;
-        finish(client, request);
+        mkv_client_request_finish(client, request);
         break;
     case MKV_CLIENT_REQUEST_WATCH_READ:
     case MKV_CLIENT_REQUEST_WATCH_CHECK:
-        finish(client, request);
+        mkv_client_request_finish(client, request);
         break;
     }
 }
@@ -611,7 +370,7 @@ void mkv_client_request_close(struct mkv_client *client)
     for (struct mkv_client_request *request = client->requests; request != NULL;
          request = request->next) {
         if (!request->over) {
-            complete(client, request, MKV_E_CANCELLED);
+            mkv_client_request_complete(client, request, MKV_E_CANCELLED);
         }
     }
 }

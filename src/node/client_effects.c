@@ -354,6 +354,19 @@ int mkv_client_effect_child(struct mkv_client_effects *out,
     return 0;
 }
 
+int mkv_client_effect_fact(struct mkv_client_effects *out, uint64_t id, struct mkv_bytes map)
+{
+    struct maker maker = make(MKV_CLIENT_FACT, map.len);
+
+    if (maker.output == NULL) {
+        return MKV_E_NO_MEMORY;
+    }
+    maker.output->payload = place(&maker, map);
+    maker.output->id = id;
+    append(out, maker.output);
+    return 0;
+}
+
 int mkv_client_effect_watch(struct mkv_client_effects *out,
                             uint64_t id,
                             enum mkv_client_watch_kind kind,

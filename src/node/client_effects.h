@@ -23,6 +23,7 @@ enum mkv_client_output_kind {
     MKV_CLIENT_MQTT_PUBLISH, /* text: the topic; payload, qos, cookie */
     MKV_CLIENT_ROW,          /* id, key, entry */
     MKV_CLIENT_CHILD,        /* id, key, n, own */
+    MKV_CLIENT_FACT,         /* id, payload: a map */
     MKV_CLIENT_TELL,         /* a watch: id, watch, key, entry */
     MKV_CLIENT_DONE,         /* id, status, perhaps key and entry; a report in payload */
     MKV_CLIENT_NOTICE,       /* notice, status, text, n; of a conflict key, entry, winner */
