@@ -328,8 +328,10 @@ CLI = "src/cli/moat-kv"
 
 
 def cli_command(server, *arguments):
-    return [os.path.join(settings.build, CLI), "--server",
-            server if isinstance(server, str) else server.address, *arguments]
+    """@server: a Server, an address, or a list of options that say how to find one."""
+    if not isinstance(server, list):
+        server = ["--server", server if isinstance(server, str) else server.address]
+    return [os.path.join(settings.build, CLI), *server, *arguments]
 
 
 def cli(server, *arguments, stdin=None, seconds=60.0, wanted=0):

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Three nats-server as one broker: MQTT 3.1.1, the portable topic profile, QoS 0.  Servers and clients
+at different nodes, one of which is killed.
+"""
+import json
+import os
+
+import cbor2
+import paho.mqtt.client as paho
+
+import brokers
+import rig
+from rig import check, equal, wait_for
+
+PORTABLE = ["--profile", "portable", "--qos", "0"]
+
+# What NATS takes for its own in a topic, or breaks a connection for, is harmless in a path.
+PATHS = {"plain": 1, "with:.dot": 2, "with:_space": 3, "a*b": 4, "a>b": 5, "$SYS.x": 6,
+         "temp:1:.5": 7, "é😀": 8, "x/y+z#": 9, ":e": 10, "bytes:v**": 11, "tab\there": 12}
+
+
+class Listener:
+    """Sees every message below a filter at one node."""
+
+    def __init__(self, node, topic):
+        self.messages = []
+        self.granted = None
+        self.client = paho.Client("listener", clean_session=True, protocol=paho.MQTTv311)
+        self.client.on_connect = lambda *_: self.client.subscribe(topic, 0)
+        self.client.on_subscribe = self._subscribed
+        self.client.on_message = self._message
+        self.client.connect("127.0.0.1", node.port)
+        self.client.loop_start()
+        wait_for(lambda: self.granted, "the listener's SUBACK", 30)
+        equal(self.granted, (0,), "what was granted")
+
+    def _subscribed(self, _client, _data, _mid, granted):
+        self.granted = tuple(granted)
+
+    def _message(self, _client, _data, message):
+        self.messages.append((message.topic, message.payload))
+
+    def end(self):
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+def write_file(place, n_entries):
+    """A JSON document, and what it comes to as a tree below "bulk"."""
+    document = {f"k{number}": {"n": number, "name": f"entry {number}"}
+                for number in range(n_entries // 2)}
+    file = os.path.join(place.path, "bulk.json")
+    with open(file, "w", encoding="utf-8") as out:
+        json.dump(document, out)
+    return file, {f"bulk.{key}.{name}": value
+                  for key, members in document.items() for name, value in members.items()}
+
+
+def test_one_server_at_a_cluster(place):
+    cluster = brokers.NatsCluster(place).start()
+    server = place.server(broker=cluster.nodes[0].address, options=PORTABLE)
+    listener = Listener(cluster.nodes[1], "moat/main/d/#")
+    watcher = rig.Watcher(place, server).until_synced()
+    wanted = {}
+
+    for path, value in PATHS.items():
+        rig.cli(server, "set", path, str(value))
+        equal(json.loads(rig.cli(server, "-o", "json", "get", path)), value, path)
+        wanted[path] = value
+    file, bulk = write_file(place, rig.size(4000, 1000))
+    rig.cli(server, "import", file, "--at", "bulk", seconds=120)
+    wanted |= bulk
+    rig.cli(server, "del", "plain")
+    del wanted["plain"]
+
+    rig.same_trees(rig.tree_of(server), wanted, "the server")
+    watcher.until_equal(wanted)
+    n_updates = len(PATHS) + len(bulk) + 1
+    wait_for(lambda: len(listener.messages) >= n_updates,
+             lambda: f"{n_updates} updates at another node, not {len(listener.messages)}")
+    dots = {tuple(cbor2.loads(payload)[2][0]) for _, payload in listener.messages}
+    equal(len(dots), n_updates, "updates seen at another node")
+    listener.end()
+
+    found = rig.run_cli(["--broker", cluster.nodes[2].address, "--root", "moat/main"],
+                        "-o", "json", "get", "with:.dot")
+    equal(found.returncode, 0, f"finding the server over another node ({found.stderr})")
+    equal(json.loads(found.stdout), 2, "what was found")
+
+
+rig.main(test_one_server_at_a_cluster)
