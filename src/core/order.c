@@ -89,6 +89,17 @@ bool mkv_ticks_cover(const struct mkv_ticks *ticks, const struct mkv_head *head)
     return false;
 }
 
+void mkv_digest_key_of(struct mkv_bytes root, uint8_t ret_key[MKV_DIGEST_KEY_LEN])
+{
+    struct mkv_bytes purpose = mkv_bytes_of("moat-kv digest 1 ");
+    crypto_generichash_state state;
+
+    (void)crypto_generichash_init(&state, NULL, 0, MKV_DIGEST_KEY_LEN); /* none of these can fail */
+    (void)crypto_generichash_update(&state, purpose.at, purpose.len);
+    (void)crypto_generichash_update(&state, root.at, root.len);
+    (void)crypto_generichash_final(&state, ret_key, MKV_DIGEST_KEY_LEN);
+}
+
 struct mkv_digest mkv_entry_digest(const uint8_t key[MKV_DIGEST_KEY_LEN],
                                    struct mkv_bytes path,
                                    const struct mkv_head *head)

@@ -46,6 +46,9 @@ struct mkv_digest {
 
 #define MKV_DIGEST_KEY_LEN 16U
 
+/* The key of all servers with the topic root @root, so that they can compare their digests. */
+void mkv_digest_key_of(struct mkv_bytes root, uint8_t ret_key[MKV_DIGEST_KEY_LEN]);
+
 /* The digest of one entry (docs/protocol.md, section 8). */
 struct mkv_digest mkv_entry_digest(const uint8_t key[MKV_DIGEST_KEY_LEN],
                                    struct mkv_bytes path,

@@ -34,9 +34,11 @@ struct mkv_store;
 /* The index; read it, never change it. */
 const struct mkv_tree *mkv_store_tree(const struct mkv_store *store);
 
-/* Made at random when the store was; never changes. */
-const uint8_t *mkv_store_id(const struct mkv_store *store);         /* 16 bytes */
-const uint8_t *mkv_store_digest_key(const struct mkv_store *store); /* 16 bytes */
+/* 16 bytes, made at random when the store was; they never change. */
+const uint8_t *mkv_store_id(const struct mkv_store *store);
+
+/* Of the index: 16 bytes, which are the same for all servers of a cluster. */
+const uint8_t *mkv_store_digest_key(const struct mkv_store *store);
 
 /*
  * Writes the row of an update that has a tock: it becomes the path's entry, whatever was there
@@ -44,12 +46,21 @@ const uint8_t *mkv_store_digest_key(const struct mkv_store *store); /* 16 bytes 
  *
  * NO_MEMORY, TOO_LARGE, IO, DISK_FULL, MAP_FULL: the transaction is then broken.  All of it has
  * been undone, reads show the state before it, and until it is aborted every further write and
- * the commit return the same error.  The same holds for mkv_store_meta_put() and _delete().
+ * the commit return the same error.  The same holds for mkv_store_remove(), mkv_store_meta_put()
+ * and _delete().
  */
 int mkv_store_put(struct mkv_store *store,
                   struct mkv_bytes key,
                   const struct mkv_head *head,
                   const struct mkv_update *update) MKV_MUST_CHECK;
+
+/*
+ * From now on the path has no entry, not even a tombstone; without one, nothing happens.  It takes
+ * a row of its own, but no scan tells of it: so it ends the validity of all places whose owners may
+ * hold a value there.  These are the places before a tombstone that is removed; and if the entry is
+ * live, all there are.
+ */
+int mkv_store_remove(struct mkv_store *store, struct mkv_bytes key) MKV_MUST_CHECK;
 
 /*
  * Reads the row at @position, as found in the tree or by mkv_store_scan().  Everything returned is
@@ -71,11 +82,14 @@ struct mkv_place mkv_store_place(const struct mkv_store *store);
 
 /*
  * The place in this log that has a position not beyond the present one, for whoever has got all up
- * to there.  It is valid, unless it lies before all that is remembered.
+ * to there.  It is valid, unless it lies before all boots that are remembered, or a removal.
  */
 struct mkv_place mkv_store_place_at(const struct mkv_store *store, uint64_t position);
 
-/* Whether everything written since @place can still be told by a scan from its position. */
+/*
+ * Whether everything that has changed since @place can still be told by a scan from its position:
+ * if not, only reading everything helps.
+ */
 bool mkv_store_place_valid(const struct mkv_store *store, struct mkv_place place);
 
 /*

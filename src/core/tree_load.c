@@ -72,25 +72,46 @@ static int reserve(struct mkv_tree_loader *loader)
     return 0;
 }
 
-int mkv_tree_loader_add(struct mkv_tree_loader *loader,
-                        const struct mkv_tree *tree,
-                        struct mkv_bytes key,
-                        const struct mkv_head *head,
-                        uint64_t position)
+/* What is gone counts as no entry. */
+static int add(struct mkv_tree_loader *loader,
+               const struct mkv_tree *tree,
+               struct mkv_bytes key,
+               const struct mkv_head *head,
+               uint64_t position)
 {
+    static const struct mkv_head none;
     int error = reserve(loader);
 
     if (error != 0) {
         return error;
     }
 
-    struct mkv_tree_node *node = mkv_tree_node_new(tree->digest_key, key, head, position);
+    struct mkv_tree_node *node =
+        mkv_tree_node_new(tree->digest_key, key, head != NULL ? head : &none, position);
 
     if (node == NULL) {
         return MKV_E_NO_MEMORY;
     }
+    node->n_entries = head != NULL;
     loader->items[loader->n++] = (struct mkv_tree_item){.word = word_at(node, 0), .node = node};
     return 0;
+}
+
+int mkv_tree_loader_add(struct mkv_tree_loader *loader,
+                        const struct mkv_tree *tree,
+                        struct mkv_bytes key,
+                        const struct mkv_head *head,
+                        uint64_t position)
+{
+    return add(loader, tree, key, head, position);
+}
+
+int mkv_tree_loader_add_gone(struct mkv_tree_loader *loader,
+                             const struct mkv_tree *tree,
+                             struct mkv_bytes key,
+                             uint64_t position)
+{
+    return add(loader, tree, key, NULL, position);
 }
 
 /* splitmix64 */
@@ -225,6 +246,19 @@ static size_t set_apart(struct mkv_tree_item *items, size_t n)
     return n_kept;
 }
 
+/* Moves what is gone behind the entries, which stay in order; returns how many these are. */
+static size_t set_gone_apart(struct mkv_tree_item *items, size_t n)
+{
+    size_t n_entries = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (items[i].node->n_entries > 0) {
+            swap(&items[i], &items[n_entries++]);
+        }
+    }
+    return n_entries;
+}
+
 struct span {
     size_t from;
     size_t to;
@@ -281,17 +315,21 @@ void mkv_tree_loader_finish(struct mkv_tree_loader *loader, struct mkv_tree *tre
     MKV_ASSERT(tree->root == NULL);
     sort(loader->items, loader->n, &loader->random);
 
-    size_t n_kept = set_apart(loader->items, loader->n);
+    size_t n_keys = set_apart(loader->items, loader->n);
+    size_t n_entries = set_gone_apart(loader->items, n_keys);
 
-    link_all(loader->items, n_kept);
-    tree->root = root_of(loader->items, 0, n_kept);
-    loader->n -= n_kept;
+    link_all(loader->items, n_entries);
+    tree->root = root_of(loader->items, 0, n_entries);
+    loader->n -= n_entries;
+    loader->n_gone = n_keys - n_entries;
     if (loader->n > 0) {
-        memmove(loader->items, loader->items + n_kept, loader->n * sizeof(loader->items[0]));
+        memmove(loader->items, loader->items + n_entries, loader->n * sizeof(loader->items[0]));
     }
 }
 
-bool mkv_tree_loader_take(struct mkv_tree_loader *loader, uint64_t *ret_position)
+bool mkv_tree_loader_take(struct mkv_tree_loader *loader,
+                          uint64_t *ret_position,
+                          bool *ret_gone_since)
 {
     if (loader->n == 0) {
         return false;
@@ -300,6 +338,7 @@ bool mkv_tree_loader_take(struct mkv_tree_loader *loader, uint64_t *ret_position
     struct mkv_tree_node *node = loader->items[--loader->n].node;
 
     *ret_position = node->position;
+    *ret_gone_since = loader->n < loader->n_gone;
     mkv_mem_free(node);
     return true;
 }

@@ -16,6 +16,7 @@ struct mkv_tree_item {
 struct mkv_tree_loader {
     struct mkv_tree_item *items; /* owned, as are the nodes */
     size_t n;
+    size_t n_gone; /* after finishing: of the first so many, each is the last of its key */
     size_t cap;
     uint64_t random; /* state; picks what to split by, so that no order of keys is a bad one */
 };
@@ -31,13 +32,24 @@ int mkv_tree_loader_add(struct mkv_tree_loader *loader,
                         const struct mkv_head *head,
                         uint64_t position) MKV_MUST_CHECK;
 
+/* The same for what says that the key has had no entry since @position. */
+int mkv_tree_loader_add_gone(struct mkv_tree_loader *loader,
+                             const struct mkv_tree *tree,
+                             struct mkv_bytes key,
+                             uint64_t position) MKV_MUST_CHECK;
+
 /*
- * Puts into @tree, which is empty, of each key the entry with the greatest position.  The others
- * stay behind, for mkv_tree_loader_take().  Cannot fail.
+ * Puts into @tree, which is empty, of each key the entry with the greatest position, unless it is
+ * gone.  The others stay behind, for mkv_tree_loader_take().  Cannot fail.
  */
 void mkv_tree_loader_finish(struct mkv_tree_loader *loader, struct mkv_tree *tree);
 
-/* After finishing: removes one of those left behind and tells its position; false at the end. */
-bool mkv_tree_loader_take(struct mkv_tree_loader *loader, uint64_t *ret_position);
+/*
+ * After finishing: removes one of those left behind and tells its position, and whether the key is
+ * gone since then; false at the end.
+ */
+bool mkv_tree_loader_take(struct mkv_tree_loader *loader,
+                          uint64_t *ret_position,
+                          bool *ret_gone_since);
 
 #endif

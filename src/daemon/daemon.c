@@ -73,7 +73,7 @@ static int open_store(struct daemon *daemon, struct mkv_why *why)
         return error;
     }
     mkv_entropy_fill(options.id, sizeof(options.id));
-    mkv_entropy_fill(options.digest_key, sizeof(options.digest_key));
+    mkv_digest_key_of(mkv_bytes_of(daemon->config->root), options.digest_key);
     error = mkv_store_open(daemon->config->state, &options, &daemon->store, &report, detail);
     if (error != 0) {
         mkv_why_set(why, "%.500s", detail);

@@ -7,7 +7,26 @@
 
 #define VERSION_LEN 4U
 
-const struct mkv_format mkv_format_now = {.version = 1, .oldest = 1, .steps = NULL};
+/* The identity was the id and a digest key, which now comes from the options. */
+static int to_second(struct mkv_log *log)
+{
+    uint8_t id[MKV_STORE_ID_LEN];
+    struct mkv_bytes identity;
+    int error = mkv_meta_get(log, MKV_META_STORE, mkv_bytes_of("identity"), &identity);
+
+    if (error == MKV_E_NOT_FOUND || (error == 0 && identity.len < sizeof(id))) {
+        return MKV_E_CORRUPT;
+    }
+    if (error != 0) {
+        return error;
+    }
+    memcpy(id, identity.at, sizeof(id));
+    return mkv_meta_put(log, MKV_META_STORE, mkv_bytes_of("identity"), mkv_bytes(id, sizeof(id)));
+}
+
+static mkv_format_step *const steps[] = {to_second};
+
+const struct mkv_format mkv_format_now = {.version = 2, .oldest = 1, .steps = steps};
 
 int mkv_format_read(struct mkv_log *log, uint32_t *ret_version)
 {
@@ -36,7 +55,7 @@ int mkv_format_write(struct mkv_log *log, uint32_t version)
 
 static int take_step(struct mkv_log *log, mkv_format_step *step, uint32_t version)
 {
-    int error = log->methods->begin(log, MKV_LOG_WRITE);
+    int error = log->methods->begin(log, MKV_LOG_TIDY);
 
     if (error != 0) {
         return error;

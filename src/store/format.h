@@ -4,7 +4,8 @@
  *
  * The meta row "format" of the store holds the version as 4 bytes, big-endian; that row stays as
  * it is in every version.  A store of an older version is brought up step by step when it is
- * opened, each step in one transaction with the new version number.
+ * opened, each step in one transaction with the new version number; it may use what is set aside
+ * for making room.
  */
 #ifndef MKV_STORE_FORMAT_H
 #define MKV_STORE_FORMAT_H
@@ -21,7 +22,10 @@ struct mkv_format {
     mkv_format_step *const *steps; /* steps[i] leads from version oldest + i to the next */
 };
 
-/* Version 1: rows as in store/row.h; the first there is. */
+/*
+ * Version 1: the first there is.
+ * Version 2: a row may say that its path is gone; the identity is without a digest key.
+ */
 extern const struct mkv_format mkv_format_now;
 
 /* The version of what is in the log.  NOT_FOUND (the log is new), CORRUPT, IO. */

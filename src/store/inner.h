@@ -24,10 +24,20 @@ struct mkv_corrupt {
     uint64_t hash;
 };
 
+/* What removals have left: places before @until are not valid; the last one was written at @last. */
+struct mkv_forgotten {
+    uint64_t until;
+    uint64_t last;
+};
+
 /*
  * Invariants: the tree holds, of each path, the readable row with the highest position, open
- * transaction included; @dead holds the positions of all others that were committed.  Without an
- * open transaction there are no changes.
+ * transaction included, unless that says that the path is gone; @dead holds the positions of all
+ * others that were committed.  Without an open transaction there are no changes.
+ *
+ * Dead rows are deleted lowest first, so that a row that says "gone" never goes before an older one
+ * of its path.  But a row that cannot be read now is not deleted, and might be readable again some
+ * day: while there are such rows, those that say "gone" stay, too.
  */
 struct mkv_store {
     struct mkv_log *log; /* owned */
@@ -36,6 +46,8 @@ struct mkv_store {
     struct mkv_boots boots;
     struct mkv_corrupt corrupt;
     bool lineage_unsaved; /* boots and corrupt: they go with the next transaction */
+    struct mkv_forgotten forgotten;
+    struct mkv_forgotten forgotten_saved; /* as of the last commit */
     uint8_t id[MKV_STORE_ID_LEN];
     uint64_t position; /* of the last row written; 0: none was, ever */
     uint64_t n_rows;   /* in the log: live, dead and corrupt */
@@ -58,6 +70,9 @@ int mkv_store_begin_log(struct mkv_store *store, enum mkv_log_purpose purpose) M
 
 /* Writes boots and corrupt in the log's open transaction.  Errors of the log. */
 int mkv_store_save_lineage(struct mkv_store *store) MKV_MUST_CHECK;
+
+/* The same for what has been forgotten. */
+int mkv_store_save_forgotten(struct mkv_store *store) MKV_MUST_CHECK;
 
 /* What opening needs to know, beside the log. */
 struct mkv_opening {

@@ -387,19 +387,92 @@ struct mkv_disk *mkv_disk_new(uint64_t size_max)
     return disk;
 }
 
+static void free_tables(struct table tables[N_TABLES])
+{
+    for (unsigned i = 0; i < N_TABLES; i++) {
+        for (size_t j = 0; j < tables[i].n; j++) {
+            mkv_mem_free(tables[i].at[j]);
+        }
+        mkv_mem_free(tables[i].at);
+        tables[i] = (struct table){0};
+    }
+}
+
 void mkv_disk_free(struct mkv_disk *disk)
 {
     if (disk == NULL) {
         return;
     }
-    for (unsigned i = 0; i < N_TABLES; i++) {
-        for (size_t j = 0; j < disk->tables[i].n; j++) {
-            mkv_mem_free(disk->tables[i].at[j]);
-        }
-        mkv_mem_free(disk->tables[i].at);
-    }
+    free_tables(disk->tables);
     mkv_mem_free(disk->steps);
     mkv_mem_free(disk);
+}
+
+static int copy_table(const struct table *table, struct table *copy)
+{
+    if (table->n == 0) {
+        return 0;
+    }
+    copy->at = mkv_mem_alloc(table->n * sizeof(struct item *));
+    if (copy->at == NULL) {
+        return MKV_E_NO_MEMORY;
+    }
+    copy->cap = table->n;
+    for (; copy->n < table->n; copy->n++) {
+        const struct item *item = table->at[copy->n];
+        size_t len = sizeof(*item) + item->key_len + item->value_len;
+
+        copy->at[copy->n] = mkv_mem_alloc(len);
+        if (copy->at[copy->n] == NULL) {
+            return MKV_E_NO_MEMORY;
+        }
+        memcpy(copy->at[copy->n], item, len);
+    }
+    return 0;
+}
+
+/* NO_MEMORY: nothing is left of the copy. */
+static int copy_tables(const struct mkv_disk *disk, struct table ret_copies[N_TABLES])
+{
+    int error = 0;
+
+    for (unsigned i = 0; i < N_TABLES && error == 0; i++) {
+        error = copy_table(&disk->tables[i], &ret_copies[i]);
+    }
+    if (error != 0) {
+        free_tables(ret_copies);
+    }
+    return error;
+}
+
+int mkv_disk_snapshot(const struct mkv_disk *disk, struct mkv_disk **ret_copy)
+{
+    if (disk->open) {
+        return MKV_E_BAD_STATE;
+    }
+
+    struct mkv_disk *copy = mkv_disk_new(disk->size_max);
+
+    if (copy == NULL || copy_tables(disk, copy->tables) != 0) {
+        mkv_mem_free(copy);
+        return MKV_E_NO_MEMORY;
+    }
+    copy->used = disk->used;
+    *ret_copy = copy;
+    return 0;
+}
+
+int mkv_disk_restore(struct mkv_disk *disk, const struct mkv_disk *copy)
+{
+    struct table tables[N_TABLES] = {0};
+    int error = copy_tables(copy, tables);
+
+    if (error == 0) {
+        free_tables(disk->tables);
+        memcpy(disk->tables, tables, sizeof(tables));
+        disk->used = copy->used;
+    }
+    return error;
 }
 
 void mkv_disk_fail_at(struct mkv_disk *disk, uint64_t n, int error)

@@ -31,6 +31,14 @@ void mkv_disk_resize(struct mkv_disk *disk, uint64_t size_max);
 /* Inverts a bit of the @n-th row of a table (0: the first), if there is one. */
 void mkv_disk_damage(struct mkv_disk *disk, enum mkv_log_table table, size_t n);
 
+/*
+ * A backup of the log, made at any time but in a transaction (BAD_STATE, NO_MEMORY), and freed like
+ * any disk; and what a backup holds, put in the place of all that the disk holds.  The backup stays
+ * as it is.  No log may be open on the disk then.  NO_MEMORY: nothing has changed.
+ */
+int mkv_disk_snapshot(const struct mkv_disk *disk, struct mkv_disk **ret_copy) MKV_MUST_CHECK;
+int mkv_disk_restore(struct mkv_disk *disk, const struct mkv_disk *copy) MKV_MUST_CHECK;
+
 /* One log at a time.  @owns: closing the log frees the disk, too.  NO_MEMORY. */
 int mkv_log_memory_open(struct mkv_disk *disk, bool owns, struct mkv_log **ret_log) MKV_MUST_CHECK;
 

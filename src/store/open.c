@@ -9,8 +9,7 @@
 #include "store/meta.h"
 #include "store/row.h"
 
-#define IDENTITY_LEN (MKV_STORE_ID_LEN + MKV_DIGEST_KEY_LEN)
-#define CORRUPT_LEN  ((size_t)2 * MKV_POSITION_LEN)
+#define PAIR_LEN ((size_t)2 * MKV_POSITION_LEN)
 
 /* Far beyond what any log can reach, and far enough below 2^63 to go on from. */
 #define POSITION_MAX (UINT64_C(1) << 62)
@@ -25,16 +24,51 @@ static int own_put(struct mkv_log *log, const char *name, const uint8_t *at, siz
     return mkv_meta_put(log, MKV_META_STORE, mkv_bytes_of(name), mkv_bytes(at, len));
 }
 
+/* Two numbers; without a row NOT_FOUND. */
+static int own_get_pair(struct mkv_log *log,
+                        const char *name,
+                        uint64_t *ret_first,
+                        uint64_t *ret_second)
+{
+    struct mkv_bytes value;
+    int error = own_get(log, name, &value);
+
+    if (error == 0 && value.len != PAIR_LEN) {
+        error = MKV_E_CORRUPT;
+    }
+    if (error == 0) {
+        error = mkv_position_decode(mkv_bytes(value.at, MKV_POSITION_LEN), ret_first);
+    }
+    if (error == 0) {
+        error = mkv_position_decode(mkv_bytes_after(value, MKV_POSITION_LEN), ret_second);
+    }
+    return error;
+}
+
+static int own_put_pair(struct mkv_log *log, const char *name, uint64_t first, uint64_t second)
+{
+    uint8_t pair[PAIR_LEN];
+
+    mkv_position_encode(first, pair);
+    mkv_position_encode(second, pair + MKV_POSITION_LEN);
+    return own_put(log, name, pair, sizeof(pair));
+}
+
 int mkv_store_save_lineage(struct mkv_store *store)
 {
     uint8_t boots[MKV_BOOTS_BYTES_MAX];
-    uint8_t corrupt[CORRUPT_LEN];
     size_t len = mkv_boots_encode(&store->boots, boots);
     int error = own_put(store->log, "boots", boots, len);
 
-    mkv_position_encode(store->corrupt.n, corrupt);
-    mkv_position_encode(store->corrupt.hash, corrupt + MKV_POSITION_LEN);
-    return error != 0 ? error : own_put(store->log, "corrupt", corrupt, sizeof(corrupt));
+    if (error == 0) {
+        error = own_put_pair(store->log, "corrupt", store->corrupt.n, store->corrupt.hash);
+    }
+    return error != 0 ? error : mkv_store_save_forgotten(store);
+}
+
+int mkv_store_save_forgotten(struct mkv_store *store)
+{
+    return own_put_pair(store->log, "forgotten", store->forgotten.until, store->forgotten.last);
 }
 
 /* Whether there is nothing in it at all. */
@@ -56,11 +90,6 @@ static int log_is_empty(struct mkv_log *log, bool *ret_empty)
 
 static int write_identity(struct mkv_log *log, const struct mkv_opening *opening)
 {
-    uint8_t identity[IDENTITY_LEN];
-
-    memcpy(identity, opening->options->id, MKV_STORE_ID_LEN);
-    memcpy(identity + MKV_STORE_ID_LEN, opening->options->digest_key, MKV_DIGEST_KEY_LEN);
-
     int error = log->methods->begin(log, MKV_LOG_WRITE);
 
     if (error != 0) {
@@ -68,7 +97,7 @@ static int write_identity(struct mkv_log *log, const struct mkv_opening *opening
     }
     error = mkv_format_write(log, opening->format->version);
     if (error == 0) {
-        error = own_put(log, "identity", identity, sizeof(identity));
+        error = own_put(log, "identity", opening->options->id, MKV_STORE_ID_LEN);
     }
     if (error != 0) {
         log->methods->abort(log);
@@ -112,12 +141,11 @@ static int load_identity(struct mkv_store *store)
     struct mkv_bytes identity;
     int error = own_get(store->log, "identity", &identity);
 
-    if (error == MKV_E_NOT_FOUND || (error == 0 && identity.len != IDENTITY_LEN)) {
+    if (error == MKV_E_NOT_FOUND || (error == 0 && identity.len != MKV_STORE_ID_LEN)) {
         return MKV_E_CORRUPT;
     }
     if (error == 0) {
         memcpy(store->id, identity.at, MKV_STORE_ID_LEN);
-        mkv_tree_init(&store->tree, identity.at + MKV_STORE_ID_LEN);
     }
     return error;
 }
@@ -143,6 +171,10 @@ static int load_row(struct mkv_store *store, struct mkv_tree_loader *loader, str
         store->corrupt.n++;
         store->corrupt.hash = (store->corrupt.hash + store->position) * 0x9e3779b97f4a7c15;
         return 0;
+    }
+
+    if (row.gone) {
+        return mkv_tree_loader_add_gone(loader, &store->tree, row.key, store->position);
     }
 
     struct mkv_head head = mkv_row_head(&row);
@@ -194,13 +226,16 @@ static int read_rows(struct mkv_store *store, struct mkv_tree_loader *loader)
 static int build_tree(struct mkv_store *store, struct mkv_tree_loader *loader)
 {
     uint64_t position;
+    bool gone_since;
 
     mkv_tree_loader_finish(loader, &store->tree);
 
     int error = mkv_dead_reserve(&store->dead, loader->n);
 
-    while (error == 0 && mkv_tree_loader_take(loader, &position)) {
-        mkv_dead_add(&store->dead, position);
+    while (error == 0 && mkv_tree_loader_take(loader, &position, &gone_since)) {
+        if (!gone_since || store->corrupt.n == 0) {
+            mkv_dead_add(&store->dead, position);
+        }
     }
     return error;
 }
@@ -226,22 +261,42 @@ static int load_rows(struct mkv_store *store, uint64_t seed)
  */
 static int judge_corrupt(struct mkv_store *store)
 {
-    struct mkv_bytes value;
     struct mkv_corrupt known = {0};
-    int error = own_get(store->log, "corrupt", &value);
+    int error = own_get_pair(store->log, "corrupt", &known.n, &known.hash);
 
-    if (error == 0 && value.len == CORRUPT_LEN) {
-        error = mkv_position_decode(mkv_bytes(value.at, MKV_POSITION_LEN), &known.n);
-        if (error == 0) {
-            error = mkv_position_decode(mkv_bytes_after(value, MKV_POSITION_LEN), &known.hash);
-        }
-    }
     if (error != 0 && error != MKV_E_NOT_FOUND && error != MKV_E_CORRUPT) {
         return error;
     }
     if (store->corrupt.n > 0 &&
         (known.n != store->corrupt.n || known.hash != store->corrupt.hash)) {
         store->boots.n = 0;
+    }
+    return 0;
+}
+
+/*
+ * The last rows may have said "gone" and have been deleted: positions go on behind them all the
+ * same.  If it is not known what has been forgotten, no earlier place is valid.
+ */
+static int load_forgotten(struct mkv_store *store)
+{
+    struct mkv_forgotten forgotten = {0};
+    int error = own_get_pair(store->log, "forgotten", &forgotten.until, &forgotten.last);
+
+    if (error == 0 && (forgotten.until > forgotten.last || forgotten.last > POSITION_MAX)) {
+        error = MKV_E_CORRUPT;
+    }
+    if (error == MKV_E_CORRUPT) {
+        store->boots.n = 0;
+        return 0;
+    }
+    if (error != 0) {
+        return error == MKV_E_NOT_FOUND ? 0 : error;
+    }
+    store->forgotten = forgotten;
+    store->forgotten_saved = forgotten;
+    if (store->position < forgotten.last) {
+        store->position = forgotten.last;
     }
     return 0;
 }
@@ -286,6 +341,9 @@ static int load(struct mkv_store *store,
         error = judge_corrupt(store);
     }
     if (error == 0) {
+        error = load_forgotten(store);
+    }
+    if (error == 0) {
         error = enter_boot(store, opening->options->boot_nonce);
     }
     report->n_rows = store->n_rows;
@@ -308,6 +366,7 @@ int mkv_store_open_log(struct mkv_log *log,
         return MKV_E_NO_MEMORY;
     }
     store->log = log;
+    mkv_tree_init(&store->tree, opening->options->digest_key);
     mkv_buf_init(&store->scratch, MKV_ROW_LEN_MAX);
 
     int error = load(store, opening, &report);

@@ -8,6 +8,7 @@
 
 #define FLAG_PRESENT 1U
 #define TICKS_SHIFT  1U
+#define FLAG_GONE    0x10U
 #define VHASH_LEN    8U
 #define VARINT_MAX   9U /* bytes of a number below 2^63 */
 #define FIXED_LEN    (MKV_SEAL_LEN + 3U)
@@ -101,6 +102,9 @@ int mkv_row_check(const struct mkv_row *row)
     if (row->key.len > MKV_PATH_KEY_MAX || update->value.len > MKV_VALUE_MAX) {
         return MKV_E_TOO_LARGE;
     }
+    if (row->gone) {
+        return 0;
+    }
     if (update->ticks.n == 0 || update->ticks.n > MKV_TICKS_MAX) {
         return MKV_E_TOO_LARGE;
     }
@@ -121,6 +125,11 @@ int mkv_row_check(const struct mkv_row *row)
 size_t mkv_row_len(const struct mkv_row *row)
 {
     const struct mkv_update *update = &row->update;
+
+    if (row->gone) {
+        return FIXED_LEN + row->key.len;
+    }
+
     size_t len = FIXED_LEN + row->key.len + varint_len(update->tock);
 
     for (uint32_t i = 0; i < update->ticks.n; i++) {
@@ -131,12 +140,10 @@ size_t mkv_row_len(const struct mkv_row *row)
     return update->present ? len + VHASH_LEN + update->value.len : len;
 }
 
-void mkv_row_encode(const struct mkv_row *row, uint64_t position, uint8_t *at)
+static uint8_t *put_content(uint8_t *at, const struct mkv_row *row)
 {
     const struct mkv_update *update = &row->update;
-    uint8_t *start = at + MKV_SEAL_LEN;
 
-    at = start;
     *at++ = (uint8_t)(update->ticks.n << TICKS_SHIFT | (update->present ? FLAG_PRESENT : 0));
     at = put_be(at, row->key.len, 2);
     if (update->present) {
@@ -152,11 +159,21 @@ void mkv_row_encode(const struct mkv_row *row, uint64_t position, uint8_t *at)
         at = put_varint(at, tick->seq);
         at = put_varint(at, tick->counter);
     }
-    if (update->present) {
-        at = put_bytes(at, update->value);
-    }
-    (void)put_be(start - MKV_SEAL_LEN, checksum(position, start, (size_t)(at - start)),
-                 MKV_SEAL_LEN);
+    return update->present ? put_bytes(at, update->value) : at;
+}
+
+static uint8_t *put_gone(uint8_t *at, const struct mkv_row *row)
+{
+    *at++ = FLAG_GONE;
+    return put_bytes(put_be(at, row->key.len, 2), row->key);
+}
+
+void mkv_row_encode(const struct mkv_row *row, uint64_t position, uint8_t *at)
+{
+    uint8_t *start = at + MKV_SEAL_LEN;
+    uint8_t *end = row->gone ? put_gone(start, row) : put_content(start, row);
+
+    (void)put_be(at, checksum(position, start, (size_t)(end - start)), MKV_SEAL_LEN);
 }
 
 /* After the first read beyond the end, or of a number that is too large, all reads give zero. */
@@ -218,6 +235,19 @@ static void take_ticks(struct cursor *c, uint32_t n, struct mkv_ticks *ticks)
     }
 }
 
+static void take_content(struct cursor *c, uint32_t flags, size_t key_len, struct mkv_row *row)
+{
+    row->update.has_tock = true;
+    row->update.present = (flags & FLAG_PRESENT) != 0;
+    row->vhash = row->update.present ? take_be(c, VHASH_LEN) : 0;
+    row->key = take(c, key_len);
+    row->update.tock = take_varint(c);
+    take_ticks(c, flags >> TICKS_SHIFT, &row->update.ticks);
+    if (row->update.present) {
+        row->update.value = take(c, c->rest.len);
+    }
+}
+
 int mkv_row_decode(struct mkv_bytes in, uint64_t position, struct mkv_row *ret_row)
 {
     struct cursor c = {.rest = in};
@@ -232,16 +262,15 @@ int mkv_row_decode(struct mkv_bytes in, uint64_t position, struct mkv_row *ret_r
     size_t key_len = (size_t)take_be(&c, 2);
 
     c.bad = c.bad || key_len > MKV_PATH_KEY_MAX;
-    row.update.has_tock = true;
-    row.update.present = (flags & FLAG_PRESENT) != 0;
-    row.vhash = row.update.present ? take_be(&c, VHASH_LEN) : 0;
-    row.key = take(&c, key_len);
-    row.update.tock = take_varint(&c);
-    take_ticks(&c, flags >> TICKS_SHIFT, &row.update.ticks);
-    if (c.bad || (!row.update.present && c.rest.len > 0)) {
+    row.gone = flags == FLAG_GONE;
+    if (row.gone) {
+        row.key = take(&c, key_len);
+    } else {
+        take_content(&c, flags, key_len, &row);
+    }
+    if (c.bad || c.rest.len > 0) {
         return MKV_E_CORRUPT;
     }
-    row.update.value = c.rest;
     *ret_row = row;
     return 0;
 }

@@ -3,13 +3,15 @@
  * The bytes of one row of the log, and the checksums of all rows.
  *
  *     8   checksum of the position and all that follows, big-endian
- *     1   bit 0: present; bits 1..3: the number of ticks
+ *     1   bit 0: present; bits 1..3: the number of ticks; or bit 4 alone: gone
  *     2   length of the key, big-endian
  *     8   vhash, big-endian; missing in a tombstone
  *         key
  *         tock, as a varint: 7 bits a byte, the lowest first, the top bit says "more follows"
  *         for each tick: length of its name (1), name, seq and counter as varints
  *         raw value: the rest
+ *
+ * Of a row that says that its path is gone, that is, has no entry since then, the key is the end.
  *
  * The checksum is SipHash-2-4 with a constant key, which libsodium has and which takes 60 ns for
  * a usual row.  CRC-32C would need code of our own for machines without the instruction, and
@@ -24,6 +26,7 @@
 #include "wire/update.h"
 
 struct mkv_row {
+    bool gone; /* then there is nothing but the key */
     struct mkv_bytes key;
     uint64_t vhash; /* 0 in a tombstone */
     struct mkv_update update;

@@ -47,7 +47,8 @@ struct mkv_place mkv_store_place_at(const struct mkv_store *store, uint64_t posi
 
 bool mkv_store_place_valid(const struct mkv_store *store, struct mkv_place place)
 {
-    return mkv_boots_know(&store->boots, store->position, place);
+    return place.position >= store->forgotten.until &&
+           mkv_boots_know(&store->boots, store->position, place);
 }
 
 int mkv_store_begin_log(struct mkv_store *store, enum mkv_log_purpose purpose)
@@ -73,6 +74,7 @@ static void roll_back(struct mkv_store *store)
     while (store->n_changes > 0) {
         mkv_tree_undo(&store->tree, store->changes[--store->n_changes]);
     }
+    store->forgotten = store->forgotten_saved;
     store->n_bytes = 0;
 }
 
@@ -96,7 +98,10 @@ static int open_transaction(struct mkv_store *store, size_t n_bytes)
     return store->log_open ? 0 : mkv_store_begin_log(store, MKV_LOG_WRITE);
 }
 
-/* Makes room for all that must be remembered of one more row, so that nothing can fail later. */
+/*
+ * Makes room for all that must be remembered of one more row, so that nothing can fail later: of a
+ * removal, two rows are dead.
+ */
 static int reserve_change(struct mkv_store *store)
 {
     if (store->n_changes == MKV_STORE_BATCH_ROWS) {
@@ -112,7 +117,7 @@ static int reserve_change(struct mkv_store *store)
         store->changes = changes;
         store->changes_cap = cap;
     }
-    return mkv_dead_reserve(&store->dead, store->n_changes + 1);
+    return mkv_dead_reserve(&store->dead, 2 * (store->n_changes + 1));
 }
 
 /* Copied first of all, since any of it may be borrowed from the log. */
@@ -132,10 +137,16 @@ static int write_scratch(struct mkv_store *store, const struct mkv_row *row)
     return error;
 }
 
+/* Writes the scratch as the next row, whose change of the tree has been made. */
 static int append_scratch(struct mkv_store *store)
 {
     uint8_t key[MKV_POSITION_LEN];
     uint8_t *at;
+
+    store->n_changes++;
+    store->position++;
+    store->n_rows++;
+
     int error = open_transaction(store, store->scratch.len);
 
     if (error != 0) {
@@ -161,13 +172,7 @@ static int put_row(struct mkv_store *store, const struct mkv_row *row, const str
         error = mkv_tree_change(&store->tree, row->key, head, store->position + 1,
                                 &store->changes[store->n_changes]);
     }
-    if (error != 0) {
-        return error;
-    }
-    store->n_changes++;
-    store->position++;
-    store->n_rows++;
-    return append_scratch(store);
+    return error != 0 ? error : append_scratch(store);
 }
 
 int mkv_store_put(struct mkv_store *store,
@@ -183,6 +188,53 @@ int mkv_store_put(struct mkv_store *store,
     store->state = MKV_STORE_OPEN;
 
     int error = put_row(store, &row, head);
+
+    return error == 0 ? 0 : break_transaction(store, error);
+}
+
+/*
+ * Whoever has got the tombstone that goes has heard that there is no value; nobody has heard that a
+ * live entry is gone.
+ */
+static uint64_t heard_since(const struct mkv_store *store, const struct mkv_tree_entry *entry)
+{
+    return entry->head.present ? store->position + 1 : entry->position;
+}
+
+static int remove_entry(struct mkv_store *store, const struct mkv_tree_entry *entry)
+{
+    struct mkv_row row = {.gone = true, .key = entry->key};
+    uint64_t until = heard_since(store, entry);
+    int error = reserve_change(store);
+
+    if (error == 0) {
+        error = write_scratch(store, &row);
+    }
+    if (error != 0) {
+        return error;
+    }
+    (void)mkv_tree_withdraw(&store->tree, entry->key, &store->changes[store->n_changes]);
+    error = append_scratch(store);
+    store->forgotten.last = store->position;
+    if (store->forgotten.until < until) {
+        store->forgotten.until = until;
+    }
+    return error;
+}
+
+int mkv_store_remove(struct mkv_store *store, struct mkv_bytes key)
+{
+    struct mkv_tree_entry entry;
+
+    if (store->state == MKV_STORE_BROKEN) {
+        return store->broken_by;
+    }
+    if (!mkv_tree_find(&store->tree, key, &entry)) {
+        return 0;
+    }
+    store->state = MKV_STORE_OPEN;
+
+    int error = remove_entry(store, &entry);
 
     return error == 0 ? 0 : break_transaction(store, error);
 }
@@ -203,6 +255,9 @@ int mkv_store_row(struct mkv_store *store,
 
     if (error == 0) {
         error = mkv_row_decode(value, position, &row);
+    }
+    if (error == 0 && row.gone) {
+        error = MKV_E_NOT_FOUND;
     }
     if (error == 0) {
         *ret_key = row.key;
@@ -316,12 +371,18 @@ int mkv_store_meta_next(struct mkv_store *store,
     return mkv_meta_next(store->log, MKV_META_CORE, prefix, key, ret_key);
 }
 
-/* After a commit: what was replaced is dead for good. */
+/* After a commit: what was replaced or removed is dead for good, and so are rows that say "gone". */
 static void settle_changes(struct mkv_store *store)
 {
+    uint64_t position = store->position - store->n_changes;
+
     for (size_t i = 0; i < store->n_changes; i++) {
         struct mkv_tree_change change = store->changes[i];
 
+        position++;
+        if (change.placed == NULL && store->corrupt.n == 0) {
+            mkv_dead_add(&store->dead, position);
+        }
         if (change.replaced != NULL) {
             mkv_dead_add(&store->dead, mkv_tree_replaced_position(change));
         }
@@ -329,6 +390,7 @@ static void settle_changes(struct mkv_store *store)
     }
     store->n_changes = 0;
     store->n_bytes = 0;
+    store->forgotten_saved = store->forgotten;
 }
 
 static int commit_log(struct mkv_store *store)
@@ -346,8 +408,12 @@ static int commit_log(struct mkv_store *store)
 int mkv_store_commit(struct mkv_store *store)
 {
     if (store->state == MKV_STORE_OPEN) {
-        int error = store->log_open ? commit_log(store) : 0;
+        bool forgets = store->forgotten.last != store->forgotten_saved.last;
+        int error = forgets ? mkv_store_save_forgotten(store) : 0;
 
+        if (error == 0 && store->log_open) {
+            error = commit_log(store);
+        }
         if (error == 0) {
             settle_changes(store);
         } else {

@@ -11,9 +11,10 @@
 
 /* Randomness and settings for opening.  Nothing random is made inside. */
 struct mkv_store_options {
-    uint8_t id[16];         /* used if the store is new */
-    uint8_t digest_key[16]; /* used if the store is new */
-    uint64_t boot_nonce;    /* of this opening; below 2^63 */
+    uint8_t id[16]; /* used if the store is new */
+    uint8_t
+        digest_key[16];  /* of the index, which is made anew each time; see mkv_digest_key_of() */
+    uint64_t boot_nonce; /* of this opening; below 2^63 */
     /*
      * Bytes that the file may grow to, at least 1 MiB; 0: 64 GiB (1 GiB on 32 bit).  Up to 8 MiB
      * of them, an eighth at most, are kept for making room.
@@ -33,7 +34,7 @@ struct mkv_store_report {
  * itself is made if it is missing (mode 0700; files 0600, their names are the store's own).
  *
  * IO, LOCKED, FORMAT (of a later version, or damaged), CORRUPT, NO_MEMORY; DISK_FULL and MAP_FULL
- * for a new store only: one that is there opens, so that it can be read.  On error @detail says
+ * only if the store is new, or of an older format: any other opens, so that it can be read.  On error @detail says
  * what and where in words, and nothing is left open.
  *
  * Rows whose checksum is wrong are left out and counted, and stay on the disk.  When some are found

@@ -16,11 +16,13 @@ import sys
 DOC = ("Order, conflicts and digests of updates, see docs/protocol.md, sections 6 and 8. All bytes are hexadecimal. "
        "values: a raw value and its vhash. updates: messages as in section 4, each with the parts of its K, in ascending "
        "order of K. pairs: [winner, loser, class of the conflict], the first two as indexes into updates; null: the winner "
-       "covers the loser. digests: of the update at a path, by its ordered key; sums: of those, by their indexes.")
+       "covers the loser. digests: of the update at a path, by its ordered key; sums: of those, by their indexes. digest_keys: of the servers with a "
+       "topic root.")
 
 VALUES = ["f6", "f5", "00", "01", "1800", "60", "626f6e", "40", "80", "9fff", "a0", "fb3ff0000000000000", "f93c00",
           "d90001f6", "78" + "40" + "61" * 64, "59" + "0100" + "00" * 256]
 
+ROOTS = ["m", "moat/main", "küche/" + "k" * 249]
 DIGEST_KEY = bytes(range(0xf0, 0x100))
 
 
@@ -76,6 +78,10 @@ def digest(path, update):
     return hashlib.blake2b(text, digest_size=16, key=DIGEST_KEY).digest()
 
 
+def digest_key(root):
+    return hashlib.blake2b(b"moat-kv digest 1 " + root.encode(), digest_size=16).digest()
+
+
 def add(digests):
     halves = [sum(int.from_bytes(d[at:at + 8], "big") for d in digests) % 2 ** 64 for at in (0, 8)]
     return b"".join(half.to_bytes(8, "big") for half in halves)
@@ -117,6 +123,7 @@ def build():
         "digest_key": DIGEST_KEY.hex(),
         "digests": [{"path": path.hex(), "update": i, "digest": d.hex()} for (path, i), d in zip(places, digests)],
         "sums": [{"digests": picked, "sum": add([digests[i] for i in picked]).hex()} for picked in sums],
+        "digest_keys": [{"root": root, "key": digest_key(root).hex()} for root in ROOTS],
     }
 
 

@@ -188,6 +188,22 @@ static void digests_and_sums(void **state)
     mkv_buf_deinit(&key);
 }
 
+static void digest_keys(void **state)
+{
+    const json_t *keys = list("digest_keys");
+
+    (void)state;
+    for (size_t i = 0; i < json_array_size(keys); i++) {
+        const json_t *vector = json_array_get(keys, i);
+        struct mkv_buf expected = bytes_of(json_object_get(vector, "key"));
+        uint8_t key[MKV_DIGEST_KEY_LEN];
+
+        mkv_digest_key_of(mkv_bytes_of(json_string_value(json_object_get(vector, "root"))), key);
+        assert_memory_equal(key, expected.at, sizeof(key));
+        mkv_buf_deinit(&expected);
+    }
+}
+
 /* As in an index without a server: neither path nor name. */
 static void digest_of_the_least(void **state)
 {
@@ -207,6 +223,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(value_hashes),       cmocka_unit_test(parts_of_k),
         cmocka_unit_test(all_pairs_in_order), cmocka_unit_test(who_covers_whom),
         cmocka_unit_test(digests_and_sums),   cmocka_unit_test(digest_of_the_least),
+        cmocka_unit_test(digest_keys),
     };
 
     vectors = argc == 2 ? json_load_file(argv[1], 0, NULL) : NULL;

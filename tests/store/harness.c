@@ -6,11 +6,10 @@
 #include <unistd.h>
 
 static const uint8_t store_id[16] = "the id of store";
-static const uint8_t digest_key[16] = "its digest keys";
 
 void harness_init(struct harness *h, bool lmdb)
 {
-    *h = (struct harness){.lmdb = lmdb};
+    *h = (struct harness){.lmdb = lmdb, .digest_key = "its digest keys"};
     if (lmdb) {
         /* In memory if possible: to survive a process, which is what is tested, it is as good. */
         const char *base = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
@@ -49,7 +48,7 @@ int harness_open(struct harness *h)
     };
 
     memcpy(options.id, store_id, sizeof(store_id));
-    memcpy(options.digest_key, digest_key, sizeof(digest_key));
+    memcpy(options.digest_key, h->digest_key, sizeof(h->digest_key));
     if (h->lmdb) {
         return mkv_store_open(h->directory, &options, &h->store, &h->report, h->detail);
     }
@@ -185,6 +184,22 @@ int model_put(struct model *model, struct harness *h, unsigned i, uint64_t seed,
     return error;
 }
 
+int model_remove(struct model *model, struct harness *h, unsigned i)
+{
+    struct model_entry *entry = &model->entries[i];
+    int error = mkv_store_remove(h->store, model_key(i));
+
+    if (error == 0 && entry->exists) {
+        uint64_t until = entry->present ? ++model->position : entry->position;
+
+        model->position += !entry->present;
+        model->n_rows++;
+        model->forgotten = model->forgotten > until ? model->forgotten : until;
+        *entry = (struct model_entry){0};
+    }
+    return error;
+}
+
 int model_put_meta(struct model *model, struct harness *h, unsigned i, uint64_t seed, size_t len)
 {
     int error = mkv_store_meta_put(h->store, model_meta_name(i), content(seed, len));
@@ -299,6 +314,20 @@ void assert_scan(const struct model *model, struct harness *h, uint64_t position
     }
 }
 
+void note_place(struct places *places, struct mkv_place place)
+{
+    places->at[places->n < PLACES_MAX ? places->n++ : place.position % PLACES_MAX] = place;
+}
+
+void assert_places(const struct model *model, struct harness *h, const struct places *places)
+{
+    for (unsigned i = 0; i < places->n; i++) {
+        assert_int_equal(mkv_store_place_valid(h->store, places->at[i]),
+                         places->at[i].position >= model->forgotten);
+        assert_scan(model, h, places->at[i].position);
+    }
+}
+
 void assert_model(const struct model *model, struct harness *h)
 {
     uint64_t n = 0;
@@ -312,6 +341,12 @@ void assert_model(const struct model *model, struct harness *h)
     assert_int_equal(mkv_store_place(h->store).position, model->position);
     assert_metas(model, h);
     assert_scan(model, h, 0);
+    assert_true(mkv_store_place_valid(h->store, mkv_store_place_at(h->store, model->position)));
+    if (model->forgotten > 0) {
+        struct mkv_place before = mkv_store_place_at(h->store, model->forgotten - 1);
+
+        assert_false(mkv_store_place_valid(h->store, before));
+    }
 
     struct mkv_store_stats stats;
 

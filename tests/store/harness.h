@@ -19,6 +19,7 @@
 
 struct harness {
     bool lmdb;
+    uint8_t digest_key[16]; /* to open with */
     char directory[256];
     struct mkv_disk *disk; /* without LMDB */
     struct mkv_store *store;
@@ -58,8 +59,19 @@ struct model {
     struct model_entry entries[MODEL_KEYS];
     struct model_meta metas[MODEL_METAS];
     uint64_t position;
-    uint64_t n_rows; /* dead ones included */
+    uint64_t forgotten; /* places before it are not valid */
+    uint64_t n_rows;    /* dead ones included */
 };
+
+#define PLACES_MAX 12U
+
+struct places {
+    struct mkv_place at[PLACES_MAX]; /* each of a committed state */
+    unsigned n;
+};
+
+/* In the place of another one if there are too many. */
+void note_place(struct places *places, struct mkv_place place);
 
 /* The key of entry @i, and the name of meta row @i; from static memory, until the next call. */
 struct mkv_bytes model_key(unsigned i);
@@ -67,11 +79,15 @@ struct mkv_bytes model_meta_name(unsigned i);
 
 /* A put of entry @i with content made from @seed, done to the store and, if it went well, noted. */
 int model_put(struct model *model, struct harness *h, unsigned i, uint64_t seed, size_t value_len);
+int model_remove(struct model *model, struct harness *h, unsigned i);
 int model_put_meta(struct model *model, struct harness *h, unsigned i, uint64_t seed, size_t len);
 int model_delete_meta(struct model *model, struct harness *h, unsigned i);
 
 /* The row of entry @i that the store must hold. */
 void assert_entry(const struct model *model, struct harness *h, unsigned i);
+
+/* Whether each of the places, which were all of committed states, is valid, and only those. */
+void assert_places(const struct model *model, struct harness *h, const struct places *places);
 
 /* All of it: rows, tree, meta rows, and a scan from the start. */
 void assert_model(const struct model *model, struct harness *h);

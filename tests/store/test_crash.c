@@ -20,8 +20,14 @@ static int do_batch(struct model *model, struct harness *h, uint64_t seed, uint6
     int error = 0;
 
     for (uint64_t n = 1 + prng_below(&prng, 60); n > 0 && error == 0; n--) {
-        error = model_put(model, h, (unsigned)prng_below(&prng, MODEL_KEYS), prng_next(&prng),
-                          prng_below(&prng, prng_below(&prng, 30) == 0 ? 30000 : 100));
+        unsigned i = (unsigned)prng_below(&prng, MODEL_KEYS);
+
+        if (prng_below(&prng, 4) == 0) {
+            error = model_remove(model, h, i);
+        } else {
+            error = model_put(model, h, i, prng_next(&prng),
+                              prng_below(&prng, prng_below(&prng, 30) == 0 ? 30000 : 100));
+        }
     }
     if (error == 0) {
         error = model_put_meta(model, h, (unsigned)prng_below(&prng, MODEL_METAS), prng_next(&prng),

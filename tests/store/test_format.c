@@ -30,6 +30,7 @@ static int to_third(struct mkv_log *log)
 }
 
 static mkv_format_step *const steps[] = {to_second, to_third};
+static const struct mkv_format first = {.version = 1, .oldest = 1, .steps = NULL};
 static const struct mkv_format third = {.version = 3, .oldest = 1, .steps = steps};
 static const struct mkv_format only_third = {.version = 3, .oldest = 3, .steps = NULL};
 
@@ -47,7 +48,7 @@ static int open_as(struct harness *h, const struct mkv_format *format)
 static void start(struct harness *h)
 {
     harness_init(h, false);
-    assert_int_equal(harness_open(h), 0);
+    assert_int_equal(open_as(h, &first), 0);
     assert_int_equal(mkv_store_meta_put(h->store, word("old"), word("1")), 0);
     assert_int_equal(mkv_store_commit(h->store), 0);
     harness_close(h);
@@ -120,7 +121,7 @@ static void test_future(void **state)
     assert_int_equal(open_as(&h, &mkv_format_now), MKV_E_FORMAT);
     assert_non_null(strstr(h.detail, "somewhere"));
     assert_non_null(strstr(h.detail, "format 3"));
-    assert_non_null(strstr(h.detail, "formats 1 to 1"));
+    assert_non_null(strstr(h.detail, "formats 1 to 2"));
     assert_int_equal(open_as(&h, &third), 0); /* and is as it was */
     assert_meta(&h, "third", "3");
     harness_deinit(&h);
@@ -150,6 +151,67 @@ static void test_new_is_of_the_present(void **state)
     harness_deinit(&h);
 }
 
+/* What a program of the first format would leave: the identity was longer. */
+static void make_first(struct harness *h, struct model *model)
+{
+    struct mkv_log *log;
+    uint8_t identity[32] = "the first formatits digest key..";
+
+    harness_init(h, false);
+    assert_int_equal(open_as(h, &first), 0);
+    for (unsigned i = 0; i < 40; i++) {
+        assert_int_equal(model_put(model, h, i % 30, i + 1, 20), 0);
+    }
+    assert_int_equal(model_put_meta(model, h, 1, 1, 20), 0);
+    assert_int_equal(mkv_store_commit(h->store), 0);
+    harness_close(h);
+    assert_int_equal(mkv_log_memory_open(h->disk, false, &log), 0);
+    assert_int_equal(log->methods->begin(log, MKV_LOG_WRITE), 0);
+    assert_int_equal(
+        mkv_meta_put(log, MKV_META_STORE, word("identity"), mkv_bytes(identity, sizeof(identity))),
+        0);
+    assert_int_equal(mkv_meta_remove(log, MKV_META_STORE, word("forgotten")), 0);
+    assert_int_equal(log->methods->commit(log), 0);
+    log->methods->free(log);
+}
+
+static void test_from_the_first(void **state)
+{
+    static struct model model;
+    uint32_t version;
+
+    (void)state;
+    for (unsigned n = 1;; n++) {
+        struct harness h;
+        struct mkv_log *log;
+
+        model = (struct model){0};
+        make_first(&h, &model);
+        mkv_disk_fail_at(h.disk, n, MKV_E_IO);
+
+        int error = harness_open(&h);
+        bool failed = mkv_disk_failed(h.disk);
+
+        mkv_disk_fail_at(h.disk, 0, 0);
+        assert_int_equal(error, failed ? MKV_E_IO : 0);
+        if (failed) {
+            assert_int_equal(harness_open(&h), 0);
+        }
+        assert_model(&model, &h);
+        assert_memory_equal(mkv_store_id(h.store), "the first format", 16);
+        assert_memory_equal(mkv_store_digest_key(h.store), "its digest keys", 16);
+        harness_close(&h);
+        assert_int_equal(mkv_log_memory_open(h.disk, false, &log), 0);
+        assert_int_equal(mkv_format_read(log, &version), 0);
+        assert_int_equal(version, 2);
+        log->methods->free(log);
+        harness_deinit(&h);
+        if (!failed) {
+            break;
+        }
+    }
+}
+
 static void test_no_store(void **state)
 {
     struct harness h;
@@ -177,6 +239,7 @@ int main(void)
         cmocka_unit_test(test_future),
         cmocka_unit_test(test_too_old),
         cmocka_unit_test(test_new_is_of_the_present),
+        cmocka_unit_test(test_from_the_first),
         cmocka_unit_test(test_no_store),
     };
 

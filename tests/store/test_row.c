@@ -17,6 +17,12 @@ static struct mkv_row random_row(struct prng *prng)
     struct mkv_update *update = &row.update;
 
     prng_fill(prng, bytes, sizeof(bytes));
+    row.key = mkv_bytes(bytes, prng_below(prng, 2) > 0 ? prng_below(prng, 40)
+                                                       : prng_below(prng, MKV_PATH_KEY_MAX + 1));
+    row.gone = prng_below(prng, 5) == 0;
+    if (row.gone) {
+        return row;
+    }
     update->has_tock = true;
     update->present = prng_below(prng, 3) > 0;
     update->tock = prng_any_width(prng) >> 1;
@@ -28,8 +34,6 @@ static struct mkv_row random_row(struct prng *prng)
             .counter = prng_any_width(prng) >> 1,
         };
     }
-    row.key = mkv_bytes(bytes, prng_below(prng, 2) > 0 ? prng_below(prng, 40)
-                                                       : prng_below(prng, MKV_PATH_KEY_MAX + 1));
     if (update->present) {
         row.vhash = prng_next(prng);
         update->value = mkv_bytes(bytes + 8, prng_below(prng, 300));
@@ -39,6 +43,7 @@ static struct mkv_row random_row(struct prng *prng)
 
 static void assert_same(const struct mkv_row *a, const struct mkv_row *b)
 {
+    assert_int_equal(a->gone, b->gone);
     assert_true(mkv_bytes_equal(a->key, b->key));
     assert_int_equal(a->vhash, b->vhash);
     assert_int_equal(a->update.has_tock, b->update.has_tock);
@@ -147,13 +152,34 @@ static void test_golden(void **state)
     assert_memory_equal(row_bytes, golden, sizeof(golden));
 }
 
+static void test_golden_gone(void **state)
+{
+    static const uint8_t golden[] = {0x2e, 0x82, 0x50, 0xca, 0xbe, 0x3d, 0x50, 0x44, /* checksum */
+                                     0x10,                                           /* gone */
+                                     0x00, 0x03,        /* key length */
+                                     0x60, 0x61, 0x62}; /* key */
+    struct mkv_row row = {.gone = true, .key = mkv_bytes("\x60\x61\x62", 3)};
+
+    (void)state;
+    assert_int_equal(mkv_row_len(&row), sizeof(golden));
+    mkv_row_encode(&row, 42, row_bytes);
+    assert_memory_equal(row_bytes, golden, sizeof(golden));
+}
+
 static void test_check(void **state)
 {
     struct prng prng = {.state = 3};
     struct mkv_row good = random_row(&prng);
-    struct mkv_row row = good;
+    struct mkv_row row = {.gone = true, .key = {.len = MKV_PATH_KEY_MAX}};
 
     (void)state;
+    assert_int_equal(mkv_row_check(&row), 0);
+    row.key.len++;
+    assert_int_equal(mkv_row_check(&row), MKV_E_TOO_LARGE);
+    while (good.gone) {
+        good = random_row(&prng);
+    }
+    row = good;
     row.key.len = MKV_PATH_KEY_MAX + 1;
     assert_int_equal(mkv_row_check(&row), MKV_E_TOO_LARGE);
     row = good;
@@ -211,8 +237,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_round_trip), cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_golden),     cmocka_unit_test(test_check),
-        cmocka_unit_test(test_seal),
+        cmocka_unit_test(test_golden),     cmocka_unit_test(test_golden_gone),
+        cmocka_unit_test(test_check),      cmocka_unit_test(test_seal),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
