@@ -122,6 +122,33 @@ static void test_hostile_server(void **state)
     assert_int_equal(mem_fault_live(), 0);
 }
 
+static void test_what_is_for_servers_is_refused(void **state)
+{
+    static const uint8_t some_sums[22] = {0x81, 0x81, 0x83, 0x40, 0x00, 0x50};
+    const struct mkv_bytes all = mkv_bytes_of("\x81\x82\x40\x40");
+    const struct mkv_frame frames[] = {
+        {.kind = MKV_FRAME_PEER, .peer.name = mkv_bytes_of("oth")},
+        {.kind = MKV_FRAME_VOUCH, .id = 1, .vouch = {.number = 1, .name = mkv_bytes_of("oth")}},
+        {.kind = MKV_FRAME_VOUCHED, .id = 1},
+        {.kind = MKV_FRAME_SPLIT, .id = 1, .ranges.ranges = all},
+        {.kind = MKV_FRAME_SUMS, .id = 1, .sums = mkv_bytes(some_sums, sizeof(some_sums))},
+        {.kind = MKV_FRAME_FETCH, .id = 1, .ranges.ranges = all},
+        {.kind = MKV_FRAME_SERVERS, .id = 1},
+        {.kind = MKV_FRAME_EVICT, .id = 1},
+    };
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(frames) / sizeof(frames[0]); i++) {
+        peer_init(&peer);
+        peer_open(&peer);
+        peer_forget(&peer);
+        peer_send(&peer, &frames[i]);
+        assert_int_equal(peer.node.client.phase, MKV_CLIENT_OFF);
+        assert_int_equal(peer_last(&peer, MKV_FRAME_ERROR)->error.code, MKV_E_UNEXPECTED);
+        peer_deinit(&peer);
+    }
+}
+
 static int tell_seed(void **state)
 {
     (void)state;
@@ -133,6 +160,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(test_hostile_server, tell_seed),
+        cmocka_unit_test(test_what_is_for_servers_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

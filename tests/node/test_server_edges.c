@@ -81,6 +81,7 @@ static void test_unknown_kinds_are_answered_if_they_ask(void **state)
 
 static void test_what_only_a_server_says_is_not_expected(void **state)
 {
+    static const uint8_t some_sums[22] = {0x81, 0x81, 0x83, 0x40, 0x00, 0x50};
     struct mkv_bytes empty_list = mkv_bytes_of("\x80");
     const struct mkv_frame frames[] = {
         {.kind = MKV_FRAME_BIRTH},
@@ -92,6 +93,11 @@ static void test_what_only_a_server_says_is_not_expected(void **state)
         {.kind = MKV_FRAME_DATA, .id = 1, .data.rows = empty_list},
         {.kind = MKV_FRAME_END, .id = 1},
         {.kind = MKV_FRAME_PONG, .id = 1},
+        {.kind = MKV_FRAME_PEER, .peer.name = mkv_bytes_of("oth")},
+        {.kind = MKV_FRAME_VOUCHED, .id = 1},
+        {.kind = MKV_FRAME_SUMS, .id = 1, .sums = mkv_bytes(some_sums, sizeof(some_sums))},
+        {.kind = MKV_FRAME_REPORTS, .id = 1, .reports = empty_list},
+        {.kind = MKV_FRAME_DONE, .id = 1},
     };
 
     (void)state;

@@ -312,6 +312,28 @@ static void what_would_be_refused_is_not_written(void **state)
     encode_refuses(frame, MKV_E_BAD_NAME);
     frame.auth.session = (struct mkv_birth){mkv_bytes_of("srv"), 1};
     encode_refuses(frame, MKV_E_MALFORMED); /* no token */
+    frame = (struct mkv_frame){.kind = MKV_FRAME_DONE};
+    encode_refuses(frame, MKV_E_BAD_NUMBER);
+    frame = (struct mkv_frame){.kind = MKV_FRAME_PEER,
+                               .peer = {.name = mkv_bytes_of("srv"), .state = 2}};
+    encode_refuses(frame, MKV_E_BAD_NUMBER);
+    frame = (struct mkv_frame){.kind = MKV_FRAME_VOUCH, .id = 1, .vouch.name = mkv_bytes_of("srv")};
+    encode_refuses(frame, MKV_E_BAD_NUMBER); /* no ping */
+}
+
+/* Of all that stays raw, the order of ranges alone is looked at again. */
+static void ranges_to_be_fetched_ascend(void **state)
+{
+    struct mkv_bytes backwards = mkv_bytes("\x82\x82\x41\x62\x40\x82\x40\x41\x62", 9);
+    struct mkv_frame frame = {.kind = MKV_FRAME_SPLIT, .id = 1, .ranges.ranges = backwards};
+    struct mkv_buf out;
+
+    (void)state;
+    mkv_buf_init(&out, MKV_FRAME_MAX);
+    assert_int_equal(mkv_frame_encode(&frame, &out), 0);
+    mkv_buf_deinit(&out);
+    frame.kind = MKV_FRAME_FETCH;
+    encode_refuses(frame, MKV_E_MALFORMED);
 }
 
 /* Three frames arrive byte by byte. */
@@ -381,6 +403,7 @@ int main(void)
         cmocka_unit_test(an_unknown_kind_tells_its_id),
         cmocka_unit_test(what_nobody_set_is_the_default),
         cmocka_unit_test(what_would_be_refused_is_not_written),
+        cmocka_unit_test(ranges_to_be_fetched_ascend),
         cmocka_unit_test(a_stream_is_cut_byte_by_byte),
         cmocka_unit_test(a_stream_that_cannot_be_read_on_is_told_at_once),
     };
