@@ -32,6 +32,7 @@ import traceback
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "e2e", "foreign"))
+sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 
 
 class Settings:
@@ -286,13 +287,13 @@ class Broker:
         self.port = free_port()
         self.address = f"mqtt://127.0.0.1:{self.port}"
         self.config = os.path.join(place.path, f"broker-{self.port}.conf")
-        with open(self.config, "w", encoding="utf-8") as config:
-            config.write("\n".join([f"listener {self.port} 127.0.0.1", "allow_anonymous true",
-                                    "user root", "persistence false", "max_queued_messages 0",
-                                    "log_dest stderr", *lines]) + "\n")
+        self.lines = [f"listener {self.port} 127.0.0.1", "allow_anonymous true", "user root",
+                      "persistence false", "max_queued_messages 0", "log_dest stderr", *lines]
         self.process = None
 
     def start(self):
+        with open(self.config, "w", encoding="utf-8") as config:
+            config.write("\n".join(self.lines) + "\n")
         binary = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
         self.process = Process(self.place, "mosquitto", [binary, "-c", self.config])
         wait_for(lambda: accepts(self.port) or not self.process.is_running(), "mosquitto")
@@ -428,19 +429,25 @@ def same_trees(found, wanted, what):
         raise Failure(f"{what}: {difference(found, wanted)}")
 
 
+def stamp_of(words):
+    """What updates are ordered by, but for presence and value: (tock, name, seq, counter)."""
+    tock, name, seq, counter = words
+    return int(tock), name.encode(), int(seq), int(counter)
+
+
 class Writer:
     """
     The program tests/e2e/writer.c: writes what it is given, and says which lines are acknowledged.
     """
 
-    def __init__(self, place, server, blind=True):
+    def __init__(self, place, server, blind=True, linger=False):
         self.answers = os.path.join(place.path, f"answers-{place.n_processes + 1}")
         self.n_sent = 0
         arguments = [os.path.join(settings.build, "tests/e2e/writer"),
                      server if isinstance(server, str) else server.address]
         with open(self.answers, "wb") as answers:
-            self.process = Process(place, "writer", arguments + (["blind"] if blind else []),
-                                   stdin=subprocess.PIPE, stdout=answers)
+            self.process = Process(place, "writer", arguments + ["blind"] * blind
+                                   + ["linger"] * linger, stdin=subprocess.PIPE, stdout=answers)
 
     def send(self, path, cbor):
         """One write; @cbor None deletes.  Returns the number of its line, from 1."""
@@ -461,10 +468,23 @@ class Writer:
         return {number for number, status in self.answered() if status == 0}
 
     def answered(self):
+        return [(int(words[0]), int(words[1])) for words in self._said() if words[0] != "lost"]
+
+    def stamps(self):
+        """What was acknowledged: number of the line -> (tock, name, seq, counter)."""
+        return {int(words[0]): stamp_of(words[2:6])
+                for words in self._said() if words[0] != "lost" and words[1] == "0"}
+
+    def losses(self):
+        """The conflicts that were reported: stamp of the loser -> (path, stamp of the winner)."""
+        return {stamp_of(words[2:6]): (words[1], stamp_of(words[6:10]))
+                for words in self._said() if words[0] == "lost"}
+
+    def _said(self):
         with open(self.answers, encoding="utf-8") as answers:
             text = answers.read()
         lines = text[:text.rfind("\n") + 1].splitlines()  # a line that is being written counts not
-        return [(int(number), int(status)) for number, status, *_ in map(str.split, lines)]
+        return [line.split() for line in lines]
 
     def wait(self, seconds=60.0):
         status = self.process.wait(seconds)

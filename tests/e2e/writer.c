@@ -2,14 +2,17 @@
 /*
  * Writes what it reads, as fast as the library takes it, and says what became of each write.
  *
- *     writer SERVER [blind]
+ *     writer SERVER [blind] [linger]
  *
  * Standard input: lines of a dotted path, a tab and a value as CBOR in hexadecimal (nothing:
  * delete).  Standard output: for each write that completed a line with its number (from 1) and
- * its status, 0 for acknowledged.  Such a line is out before anything else is done.  Ends when the
- * input has ended and all is answered.
+ * its status, 0 for acknowledged, then with the stamp it was written with; for each conflict that
+ * was reported "lost", the path, and the stamps of loser and winner.  A stamp is tock, name, seq
+ * and counter.  Such a line is out before anything else is done.  Ends when the input has ended and
+ * all is answered, with "linger" not before SIGTERM.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <moatkv/client.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -18,11 +21,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LINE_MAX_BYTES (4U << 20)
+#define LINE_MAX_BYTES  (4U << 20)
+#define PATH_MAX_BYTES  8192U
+#define STAMP_MAX_BYTES 192U
 
 struct writer {
     moatkv *kv;
     uint32_t flags;
+    bool linger;
     char *line; /* read so far; LINE_MAX_BYTES */
     size_t len;
     bool eof;
@@ -32,21 +38,62 @@ struct writer {
 
 static struct writer writer;
 
-static void on_done(void *user, int status, const moatkv_entry *entry)
+static void say(const char *text)
 {
-    char text[64];
-    int len = snprintf(text, sizeof(text), "%zu %d\n", (size_t)(uintptr_t)user, status);
-
-    (void)entry;
-    writer.n_done++;
-    if (write(STDOUT_FILENO, text, (size_t)len) != len) {
+    if (write(STDOUT_FILENO, text, strlen(text)) != (ssize_t)strlen(text)) {
         abort();
     }
+}
+
+/* " tock name seq counter", or nothing if there is no entry. */
+static void put_stamp(char stamp[STAMP_MAX_BYTES], const moatkv_entry *entry)
+{
+    moatkv_bytes name;
+    uint64_t seq;
+    uint64_t counter;
+
+    stamp[0] = '\0';
+    if (entry != NULL && moatkv_entry_tick(entry, 0, &name, &seq, &counter) == 0) {
+        (void)snprintf(stamp, STAMP_MAX_BYTES, " %" PRIu64 " %.*s %" PRIu64 " %" PRIu64,
+                       moatkv_entry_tock(entry), (int)name.len, (const char *)name.at, seq,
+                       counter);
+    }
+}
+
+static void on_done(void *user, int status, const moatkv_entry *entry)
+{
+    char stamp[STAMP_MAX_BYTES];
+    char text[STAMP_MAX_BYTES + 64];
+
+    put_stamp(stamp, entry);
+    (void)snprintf(text, sizeof(text), "%zu %d%s\n", (size_t)(uintptr_t)user, status, stamp);
+    writer.n_done++;
+    say(text);
+}
+
+static void tell_conflict(const moatkv_event *event)
+{
+    const moatkv_entry *loser = moatkv_event_loser(event);
+    const moatkv_entry *winner = moatkv_event_winner(event);
+    char stamps[2][STAMP_MAX_BYTES];
+    char text[PATH_MAX_BYTES + 2 * STAMP_MAX_BYTES];
+
+    if (loser == NULL || winner == NULL) {
+        return;
+    }
+    put_stamp(stamps[0], loser);
+    put_stamp(stamps[1], winner);
+    (void)snprintf(text, sizeof(text), "lost %.*s%s%s\n", (int)moatkv_entry_path(loser).len,
+                   (const char *)moatkv_entry_path(loser).at, stamps[0], stamps[1]);
+    say(text);
 }
 
 static void on_event(void *user, const moatkv_event *event)
 {
     (void)user;
+    if (moatkv_event_kind(event) == MOATKV_EVENT_CONFLICT) {
+        tell_conflict(event);
+    }
     (void)fprintf(stderr, "event %d, code %d: %s\n", moatkv_event_kind(event),
                   moatkv_event_code(event), (const char *)moatkv_event_text(event).at);
 }
@@ -130,7 +177,7 @@ static void read_more(void)
 
 static void run(void)
 {
-    while (!writer.eof || writer.len > 0 || writer.n_done < writer.n_started) {
+    while (!writer.eof || writer.len > 0 || writer.n_done < writer.n_started || writer.linger) {
         bool wants = start_writes() && !writer.eof;
         struct pollfd fds[2] = {{.fd = moatkv_fd(writer.kv), .events = POLLIN},
                                 {.fd = STDIN_FILENO, .events = POLLIN}};
@@ -165,11 +212,14 @@ static int open_handle(const char *server)
 int main(int argc, char **argv)
 {
     if (argc < 2) {
-        (void)fprintf(stderr, "usage: writer SERVER [blind]\n");
+        (void)fprintf(stderr, "usage: writer SERVER [blind] [linger]\n");
         return 2;
     }
     writer.line = malloc(LINE_MAX_BYTES);
-    writer.flags = argc > 2 ? MOATKV_BLIND : 0;
+    for (int i = 2; i < argc; i++) {
+        writer.flags |= strcmp(argv[i], "blind") == 0 ? MOATKV_BLIND : 0;
+        writer.linger = writer.linger || strcmp(argv[i], "linger") == 0;
+    }
 
     int error = writer.line == NULL ? MOATKV_E_NO_MEMORY : open_handle(argv[1]);
 
