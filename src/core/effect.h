@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "base/bytes.h"
+#include "wire/act.h"
 #include "wire/frame.h"
 #include "wire/svc.h"
 #include "wire/update.h"
@@ -54,6 +55,9 @@ void mkv_effect_quarantine(struct mkv_effects *effects,
 /* The server cannot go on, and @reason says why and how to mend it.  Only the first one counts. */
 void mkv_effect_stop(struct mkv_effects *effects, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+/* Publishes on <root>/svc/act, with QoS 0: the next one comes soon. */
+void mkv_effect_ping(struct mkv_effects *effects, const struct mkv_ping *ping);
 
 /* Publishes on <root>/svc/server. */
 void mkv_effect_reply(struct mkv_effects *effects, const struct mkv_server_reply *reply);

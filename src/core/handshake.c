@@ -52,6 +52,7 @@ static int take_hello(struct mkv_server *server,
     if (hello->versions.lowest <= MKV_PROTOCOL_HIGHEST &&
         hello->versions.highest >= MKV_PROTOCOL_LOWEST) {
         link->state = LINK_LOGIN;
+        link->is_peer = hello->name.len > 0;
         return 0;
     }
     (void)snprintf(text, sizeof(text), "server speaks versions %u to %u, client %u to %u",
@@ -270,6 +271,21 @@ static int open_session(struct mkv_server *server,
     return 0;
 }
 
+/* Another server: it gets no session, since it writes nothing here. */
+static void send_peer(struct mkv_server *server, struct mkv_server_link *link)
+{
+    struct mkv_frame frame = {
+        .kind = MKV_FRAME_PEER,
+        .peer = {.name = server->config.name,
+                 .place = mkv_store_place(server->store),
+                 .state = server->cluster.ready ? MKV_ACT_READY : MKV_ACT_JOINING},
+    };
+
+    memcpy(frame.peer.uuid, mkv_store_id(server->store), MKV_UUID_LEN);
+    mkv_effect_send(server->effects, link->number, &frame);
+    link->state = LINK_OPEN;
+}
+
 static int take_auth(struct mkv_server *server,
                      struct mkv_now now,
                      struct mkv_server_link *link,
@@ -285,6 +301,15 @@ static int take_auth(struct mkv_server *server,
     if (!mkv_bytes_equal(auth->mechanism, mechanism)) {
         mkv_server_send_error(server, link, 0, MKV_E_NOT_AUTHORISED,
                               "this mechanism is not offered here");
+        return 0;
+    }
+    if (link->is_peer) {
+        send_peer(server, link);
+        return 0;
+    }
+    if (!server->cluster.ready) {
+        mkv_server_send_error(server, link, 0, MKV_E_BUSY,
+                              "this server is still joining the others; try again, or another one");
         return 0;
     }
     return open_session(server, now, link, auth);

@@ -110,6 +110,7 @@ static void tell_conflict(struct mkv_server *server,
     mkv_buf_deinit(&path);
 }
 
+/* Into the store, if it wins; @update has a tock. */
 static int merge(struct mkv_server *server, struct mkv_bytes key, const struct mkv_update *update)
 {
     struct mkv_merge merged;
@@ -138,8 +139,26 @@ static int merge(struct mkv_server *server, struct mkv_bytes key, const struct m
 
         server->counts.updates++;
         error = mkv_store_put(server->store, key, &head, &merged.update);
+        if (error == 0) {
+            error = mkv_past_add(&server->cluster.past, mkv_sync_digest(server));
+        }
         break;
     }
+    }
+    return error;
+}
+
+/* One of our own clients' may come by way of another server only: then it has arrived, too. */
+int mkv_ingest_merge(struct mkv_server *server,
+                     struct mkv_now now,
+                     struct mkv_bytes key,
+                     const struct mkv_update *update)
+{
+    const struct mkv_tick *dot = &update->ticks.at[0];
+    int error = merge(server, key, update);
+
+    if (error == 0) {
+        note(server, now, session_of(server, dot), dot->counter);
     }
     return error;
 }
@@ -205,6 +224,34 @@ static int stamp(struct mkv_server *server,
     return merge(server, key, &stamped);
 }
 
+/* Up to the horizon all that is accepted is known to be accepted; up to the floor, known to all. */
+static bool is_stale(const struct mkv_server *server, uint64_t tock)
+{
+    const struct mkv_floor *floor = &server->cluster.floor;
+
+    return (tock <= floor->horizon && MKV_RULE(HORIZON_REFUSES)) ||
+           (tock <= floor->floor && MKV_RULE(FLOOR_REFUSES));
+}
+
+/*
+ * A client of ours that is here and does not know the time has it told: its update is stamped like
+ * one without a tock.  Anybody else's comes too late.
+ */
+static int take_stale(struct mkv_server *server,
+                      struct mkv_now now,
+                      struct mkv_session *session,
+                      struct mkv_bytes key,
+                      const struct mkv_update *update)
+{
+    uint64_t counter = update->ticks.at[0].counter;
+
+    if (session != NULL && session->link != 0 && !mkv_seen_has(&session->seen, counter)) {
+        return stamp(server, now, session, key, update);
+    }
+    refuse(server, now, session, counter, MKV_E_STALE);
+    return 0;
+}
+
 int mkv_server_update(struct mkv_server *server,
                       struct mkv_now now,
                       struct mkv_bytes key,
@@ -227,15 +274,12 @@ int mkv_server_update(struct mkv_server *server,
         return 0;
     }
 
-    switch (mkv_tock_judge(&server->tock, now, update->tock)) {
-    case MKV_TOCK_FUTURE:
+    if (mkv_tock_judge(&server->tock, now, update->tock) == MKV_TOCK_FUTURE) {
         refuse(server, now, session, dot->counter, MKV_E_FUTURE);
         return 0;
-    case MKV_TOCK_STALE:
-        refuse(server, now, session, dot->counter, MKV_E_STALE);
-        return 0;
-    case MKV_TOCK_FINE:
-        break;
+    }
+    if (is_stale(server, update->tock)) {
+        return take_stale(server, now, session, key, update);
     }
 
     int error = merge(server, key, update);

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "wire/child.h"
 #include "wire/path.h"
+#include "wire/range.h"
 #include "wire/row.h"
 
 static int read_path(struct mkv_bytes raw, struct mkv_buf *key)
@@ -13,6 +14,19 @@ static int read_path(struct mkv_bytes raw, struct mkv_buf *key)
 
     mkv_cbor_reader_init(&r, raw);
     return mkv_path_from_cbor(&r, key);
+}
+
+static int fill_ranges(struct mkv_request *request, const struct mkv_frame *frame)
+{
+    request->id = frame->id;
+    request->kind = MKV_REQUEST_RANGES;
+    request->credit = frame->ranges.credit;
+    request->flags = MKV_READ_TOMBSTONES;
+    request->depth_max = MKV_PATH_LEVELS_MAX;
+
+    int error = mkv_buf_append(&request->ranges, frame->ranges.ranges);
+
+    return error != 0 ? error : mkv_row_writer_init(&request->rows, mkv_bytes(NULL, 0));
 }
 
 static int fill(struct mkv_request *request, struct mkv_store *store, const struct mkv_frame *frame)
@@ -57,8 +71,10 @@ int mkv_request_open(struct mkv_store *store,
     }
     mkv_buf_init(&request->path, MKV_PATH_KEY_MAX);
     mkv_buf_init(&request->cursor, MKV_PATH_KEY_MAX);
+    mkv_buf_init(&request->ranges, MKV_FRAME_MAX);
 
-    int error = fill(request, store, frame);
+    int error =
+        frame->kind == MKV_FRAME_FETCH ? fill_ranges(request, frame) : fill(request, store, frame);
 
     if (error != 0) {
         mkv_request_free(request);
@@ -75,6 +91,7 @@ void mkv_request_free(struct mkv_request *request)
     }
     mkv_row_writer_deinit(&request->rows);
     mkv_buf_deinit(&request->cursor);
+    mkv_buf_deinit(&request->ranges);
     mkv_buf_deinit(&request->path);
     mkv_mem_free(request);
 }
@@ -137,6 +154,44 @@ static int step_in_tree(struct mkv_request *request,
                     request->behind ? mkv_path_head(entry.key, request->depth_max) : entry.key);
 }
 
+/* The range that comes next; false: all have been dealt with. */
+static bool range_at(const struct mkv_request *request, struct mkv_range *ret_range)
+{
+    struct mkv_range_reader r;
+    bool found = mkv_range_reader_init(&r, mkv_buf_bytes(&request->ranges)) == 0;
+
+    for (uint64_t i = 0; found && i <= request->n_ranges; i++) {
+        found = mkv_range_reader_next(&r, ret_range);
+    }
+    return found;
+}
+
+static int step_in_ranges(struct mkv_request *request,
+                          const struct mkv_tree *tree,
+                          uint64_t *ret_position,
+                          bool *ret_end)
+{
+    struct mkv_tree_entry entry;
+    struct mkv_range range;
+
+    *ret_position = 0;
+    if (!range_at(request, &range)) {
+        *ret_end = true;
+        return 0;
+    }
+
+    bool found = request->started ? mkv_tree_next(tree, mkv_buf_bytes(&request->cursor), &entry)
+                                  : mkv_tree_at(tree, range.from, &entry);
+
+    if (!found || (range.to.len > 0 && mkv_bytes_compare(entry.key, range.to) >= 0)) {
+        request->n_ranges++;
+        request->started = false;
+        return 0;
+    }
+    *ret_position = entry.position;
+    return remember(request, entry.key);
+}
+
 /* One step: *ret_position is that of a row that may be wanted, 0 if there is none here. */
 static int step(struct mkv_request *request,
                 struct mkv_store *store,
@@ -145,6 +200,9 @@ static int step(struct mkv_request *request,
 {
     if (request->kind == MKV_REQUEST_TREE) {
         return step_in_tree(request, mkv_store_tree(store), ret_position, ret_end);
+    }
+    if (request->kind == MKV_REQUEST_RANGES) {
+        return step_in_ranges(request, mkv_store_tree(store), ret_position, ret_end);
     }
 
     int error = mkv_store_scan(store, request->position, ret_position);
@@ -171,6 +229,8 @@ static void send_page(struct mkv_request *request,
         frame.rows = rows;
     } else {
         frame.data.rows = rows;
+        frame.data.has_place = request->kind == MKV_REQUEST_CHANGES;
+        frame.data.place = request->sent;
     }
     request->credit--;
     mkv_effect_send(effects, link, &frame);
@@ -201,7 +261,8 @@ static void send_end(struct mkv_request *request, struct mkv_effects *effects, u
         .kind = MKV_FRAME_END,
         .id = request->id,
         .end = {.n_rows = request->n_rows,
-                .has_place = request->kind != MKV_REQUEST_CHILDREN,
+                .has_place =
+                    request->kind == MKV_REQUEST_TREE || request->kind == MKV_REQUEST_CHANGES,
                 .place = request->place},
     };
 
@@ -239,6 +300,9 @@ static int add_row(struct mkv_request *request,
         if (error == 0) {
             error = mkv_row_writer_add(&request->rows, key, &entry, keys_only);
         }
+    }
+    if (error == 0 && request->kind == MKV_REQUEST_CHANGES) {
+        request->sent = mkv_store_place_at(store, position);
     }
     return error;
 }

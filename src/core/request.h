@@ -25,6 +25,7 @@
 enum mkv_request_kind {
     MKV_REQUEST_TREE,     /* read: in the order of keys */
     MKV_REQUEST_CHANGES,  /* read with a place: in the order of writing */
+    MKV_REQUEST_RANGES,   /* fetch: in the order of keys, those that lie in some ranges */
     MKV_REQUEST_CHILDREN, /* list */
 };
 
@@ -33,6 +34,8 @@ struct mkv_request {
     enum mkv_request_kind kind;
     struct mkv_buf path;   /* owned: the key asked for */
     struct mkv_buf cursor; /* owned: TREE, CHILDREN: the last key dealt with */
+    struct mkv_buf ranges; /* owned: RANGES: those asked for, as they came */
+    uint64_t n_ranges;     /* RANGES: how many of them have been dealt with */
     bool started;          /* the cursor holds something */
     bool behind;           /* TREE: what lies below the cursor has been dealt with, too */
     uint64_t position;     /* CHANGES: the last position dealt with */
@@ -43,11 +46,12 @@ struct mkv_request {
     uint64_t n_rows;        /* sent */
     size_t looked_at;       /* bytes of values, in this turn */
     struct mkv_place place; /* where the log stood when it began */
+    struct mkv_place sent;  /* CHANGES: up to where rows have been written to pages */
     struct mkv_row_writer rows;
 };
 
 /*
- * From a read frame or a list frame.  STALE if its place cannot be honoured, BAD_PATH and the like,
+ * From a read, list or fetch frame.  STALE if its place cannot be honoured, BAD_PATH and the like,
  * NO_MEMORY.
  */
 int mkv_request_open(struct mkv_store *store,

@@ -39,7 +39,25 @@ static bool is_askers_fault(int error)
     return error > MKV_E_NO_MEMORY;
 }
 
+/* A server has read our log beyond what we know of it: it is we who have been put back. */
+static int check_place(struct mkv_server *server,
+                       struct mkv_now now,
+                       const struct mkv_server_link *link,
+                       const struct mkv_frame *frame)
+{
+    int error;
+
+    if (!link->is_peer || !server->cluster.ready ||
+        mkv_store_place_known(server->store, frame->read.since)) {
+        return 0;
+    }
+    error = mkv_cluster_found_restored(server);
+    mkv_join_again(server, now, "its store has been restored");
+    return error;
+}
+
 static int open_request(struct mkv_server *server,
+                        struct mkv_now now,
                         struct mkv_server_link *link,
                         const struct mkv_frame *frame)
 {
@@ -60,7 +78,7 @@ static int open_request(struct mkv_server *server,
     }
     if (is_askers_fault(error)) {
         mkv_server_send_error(server, link, frame->id, error, mkv_error_text(error));
-        return 0;
+        return error == MKV_E_STALE ? check_place(server, now, link, frame) : 0;
     }
     return error;
 }
@@ -248,7 +266,7 @@ int mkv_serve_frame(struct mkv_server *server,
     switch (frame->kind) {
     case MKV_FRAME_READ:
     case MKV_FRAME_LIST:
-        return open_request(server, link, frame);
+        return open_request(server, now, link, frame);
     case MKV_FRAME_CHECK:
         return check(server, link, frame);
     case MKV_FRAME_STATUS:
@@ -263,8 +281,18 @@ int mkv_serve_frame(struct mkv_server *server,
         cancel(server, link, frame);
         return 0;
     case MKV_FRAME_VOID:
-        take_void(server, now, link->session, &frame->range);
+        if (link->session != NULL) {
+            take_void(server, now, link->session, &frame->range);
+        }
         return 0;
+    case MKV_FRAME_FETCH:
+    case MKV_FRAME_VOUCH:
+    case MKV_FRAME_SPLIT:
+        if (link->is_peer) {
+            return frame->kind == MKV_FRAME_FETCH ? open_request(server, now, link, frame)
+                                                  : mkv_peer_frame(server, now, link, frame);
+        }
+        break;
     case MKV_FRAME_HELLO:
     case MKV_FRAME_AUTH:
     case MKV_FRAME_SESSION:
@@ -283,9 +311,6 @@ int mkv_serve_frame(struct mkv_server *server,
     case MKV_FRAME_REPORT:
     case MKV_FRAME_PONG:
     case MKV_FRAME_PEER:
-    case MKV_FRAME_VOUCH:
-    case MKV_FRAME_SPLIT:
-    case MKV_FRAME_FETCH:
     case MKV_FRAME_SERVERS:
     case MKV_FRAME_EVICT:
     case MKV_FRAME_VOUCHED:

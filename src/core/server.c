@@ -56,6 +56,8 @@ int mkv_server_new(const struct mkv_server_config *config,
     server->wake_ms = MKV_NEVER;
     server->started_ms = now.ms;
     server->complained_ms = now.ms - 1000;
+    mkv_cluster_init(&server->cluster);
+    server->cluster.restored = config->restored;
 
     int error = mkv_rows_load(server, now);
 
@@ -91,23 +93,21 @@ void mkv_server_free(struct mkv_server *server)
     }
     mkv_map_deinit(&server->links);
     mkv_map_deinit(&server->sessions);
+    mkv_cluster_deinit(&server->cluster);
     sodium_memzero(server->secret, sizeof(server->secret));
     mkv_mem_free(server);
 }
 
 /* --- Messages that are no updates --------------------------------------------------------- */
 
-void mkv_server_query(struct mkv_server *server, const struct mkv_query *query)
+void mkv_server_query(struct mkv_server *server, struct mkv_now now, const struct mkv_query *query)
 {
-    struct mkv_server_reply reply = {
-        .id = query->id,
-        .name = server->config.name,
-        .addresses = server->config.links,
-        .versions = {MKV_PROTOCOL_LOWEST, MKV_PROTOCOL_HIGHEST},
-        .host = server->config.host,
-    };
+    mkv_query_take(server, now, query);
+}
 
-    mkv_effect_reply(server->effects, &reply);
+void mkv_server_answered(struct mkv_server *server, const struct mkv_server_reply *reply)
+{
+    mkv_query_answered(server, reply->id);
 }
 
 void mkv_server_birth(struct mkv_server *server, const struct mkv_birth *birth)
@@ -124,40 +124,28 @@ void mkv_server_birth(struct mkv_server *server, const struct mkv_birth *birth)
     }
 }
 
-void mkv_server_broker(struct mkv_server *server, struct mkv_now now, bool connected)
+int mkv_server_broker(struct mkv_server *server, struct mkv_now now, bool connected)
 {
     size_t cursor = 0;
     struct mkv_session *session;
 
     server->broker_connected = connected;
+    server->cluster.joining_ms = connected && !server->cluster.ready ? now.ms : MKV_NEVER;
+    server->cluster.ping_ms = now.ms;
     if (connected) {
-        mkv_server_wake_at(server, now.ms);
-        return;
+        mkv_server_wake_at(server, now.ms); /* sessions, too */
+        return mkv_cluster_time(server, now);
     }
     /* Holes found so far may be the broker's doing: ask again from the start. */
     while ((session = mkv_map_each(&server->sessions, &cursor)) != NULL) {
         session->tries = 0;
     }
+    return 0;
 }
 
 int mkv_server_dialled(struct mkv_server *server, struct mkv_now now, uint64_t number, int error)
 {
-    (void)server;
-    (void)now;
-    (void)number;
-    (void)error;
-    return 0;
-}
-
-bool mkv_server_ready(const struct mkv_server *server)
-{
-    return server->broker_connected;
-}
-
-void mkv_server_leave(struct mkv_server *server, struct mkv_now now)
-{
-    (void)server;
-    (void)now;
+    return number == server->cluster.pull.link ? mkv_pull_dialled(server, now, error) : 0;
 }
 
 /* --- Time --------------------------------------------------------------------------------- */
@@ -316,6 +304,9 @@ int mkv_server_time(struct mkv_server *server, struct mkv_now now)
             link_time(server, now, link);
         }
         error = sessions_time(server, now);
+        if (error == 0) {
+            error = mkv_cluster_time(server, now);
+        }
         if (server->failure != 0) {
             mkv_server_wake_at(server, server->probe_ms);
         }
@@ -350,7 +341,7 @@ void mkv_server_ack(struct mkv_server *server, struct mkv_now now, struct mkv_se
 
 bool mkv_server_dirty(const struct mkv_server *server)
 {
-    return server->dirty != NULL || mkv_store_dirty(server->store);
+    return server->dirty != NULL || mkv_store_dirty(server->store) || server->cluster.floor.changed;
 }
 
 int mkv_server_settle(struct mkv_server *server, struct mkv_now now)
@@ -367,6 +358,9 @@ int mkv_server_settle(struct mkv_server *server, struct mkv_now now)
         if (session->seen.low > session->acked) {
             mkv_server_ack(server, now, session);
         }
+    }
+    if (error == 0) {
+        error = mkv_cluster_settle(server, now);
     }
     if (error == 0 && mkv_store_dirty(server->store) && mkv_tock_mark_due(&server->tock, &mark)) {
         error = mkv_rows_move_mark(server, mark);
@@ -386,6 +380,7 @@ int mkv_server_rollback(struct mkv_server *server, struct mkv_now now, int failu
 
     int error = mkv_rows_reload(server, now);
 
+    mkv_cluster_rollback(server, now);
     /* Nobody knows which of the dropped frames a link was waiting for: all start over. */
     while ((link = mkv_map_each(&server->links, &cursor)) != NULL) {
         mkv_serve_end_all(server, link);

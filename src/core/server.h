@@ -24,6 +24,7 @@
 #include "core/now.h"
 #include "core/session.h"
 #include "core/store.h"
+#include "wire/act.h"
 #include "wire/frame.h"
 #include "wire/svc.h"
 #include "wire/topic.h"
@@ -130,14 +131,20 @@ void mkv_server_bad_update(struct mkv_server *server,
                            struct mkv_bytes topic,
                            const struct mkv_tick *dot,
                            int error);
-void mkv_server_query(struct mkv_server *server, const struct mkv_query *query);
+void mkv_server_query(struct mkv_server *server, struct mkv_now now, const struct mkv_query *query);
+/* Another server's answer to a query, or our own. */
+void mkv_server_answered(struct mkv_server *server, const struct mkv_server_reply *reply);
+/* What a server says of itself: another one, or this one. */
+int mkv_server_ping(struct mkv_server *server,
+                    struct mkv_now now,
+                    const struct mkv_ping *ping) MKV_MUST_CHECK;
 void mkv_server_birth(struct mkv_server *server, const struct mkv_birth *birth);
 
 /* The link's output has piled up, or drained again: meanwhile no more pages are made for it. */
 void mkv_server_congested(struct mkv_server *server, uint64_t number, bool congested);
 
 /* The connection to the broker came or went. */
-void mkv_server_broker(struct mkv_server *server, struct mkv_now now, bool connected);
+int mkv_server_broker(struct mkv_server *server, struct mkv_now now, bool connected) MKV_MUST_CHECK;
 
 /* Whether it has joined the cluster and serves clients. */
 bool mkv_server_ready(const struct mkv_server *server);

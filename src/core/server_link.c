@@ -79,6 +79,13 @@ int mkv_server_link_closed(struct mkv_server *server, struct mkv_now now, uint64
     struct mkv_server_link *link = mkv_map_remove(&server->links, number);
     int error = 0;
 
+    if (number >= MKV_LINK_OUT) {
+        if (number == server->cluster.pull.link) {
+            mkv_pull_fail(server, now, "the link broke");
+        }
+        return 0;
+    }
+
     if (link == NULL) {
         return 0; /* one that was refused */
     }
@@ -115,6 +122,9 @@ int mkv_server_frame(struct mkv_server *server,
 {
     struct mkv_server_link *link = mkv_map_get(&server->links, number);
 
+    if (number >= MKV_LINK_OUT) {
+        return number == server->cluster.pull.link ? mkv_pull_frame(server, now, frame) : 0;
+    }
     if (link == NULL || link->state == LINK_CLOSING) {
         return 0;
     }
@@ -143,6 +153,10 @@ int mkv_server_bad_frame(
 {
     struct mkv_server_link *link = mkv_map_get(&server->links, number);
 
+    if (number >= MKV_LINK_OUT && number == server->cluster.pull.link) {
+        mkv_pull_fail(server, now, mkv_error_text(error));
+        return 0;
+    }
     if (link == NULL || link->state == LINK_CLOSING) {
         return 0;
     }

@@ -8,25 +8,34 @@
  *     "seq"     the highest session number reserved, likewise
  *     "secret"  32 random bytes: proves that a session to be resumed is one's own
  *     "s" seq   (8 bytes) which updates of a session have arrived
+ *     "floor"   the floor, the horizon and what it is made from: core/floor.h
+ *     "a" uuid  up to where we have read that server's log: nonce and position, 8 bytes each
  *     "b" i     (2 bytes) nothing: takes up room while the disk is tried
  */
 #define BALLAST_ROW      16384U
 #define BALLAST_ROWS_MAX 1024U
 #define SESSION_KEY_LEN  9U
+#define APPLIED_KEY_LEN  (1U + MKV_UUID_LEN)
 #define SESSION_ROW_MAX  4096U
 
 static const struct mkv_bytes tock_key = {(const uint8_t *)"tock", 4};
 static const struct mkv_bytes seq_key = {(const uint8_t *)"seq", 3};
+static const struct mkv_bytes floor_key = {(const uint8_t *)"floor", 5};
 static const struct mkv_bytes secret_key = {(const uint8_t *)"secret", 6};
 static const struct mkv_bytes session_prefix = {(const uint8_t *)"s\0", 2}; /* seq is below 2^56 */
+
+static void write_number(uint8_t bytes[8], uint64_t number)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        bytes[i] = (uint8_t)(number >> (56 - 8 * i));
+    }
+}
 
 static int put_number(struct mkv_store *store, struct mkv_bytes key, uint64_t number)
 {
     uint8_t bytes[8];
 
-    for (unsigned i = 0; i < 8; i++) {
-        bytes[i] = (uint8_t)(number >> (56 - 8 * i));
-    }
+    write_number(bytes, number);
     return mkv_store_meta_put(store, key, mkv_bytes(bytes, sizeof(bytes)));
 }
 
@@ -168,6 +177,104 @@ static int load_secret(struct mkv_server *server)
     return error;
 }
 
+static int load_floor(struct mkv_server *server, struct mkv_now now)
+{
+    struct mkv_buf row;
+
+    mkv_buf_init(&row, MKV_FLOOR_ROW_MAX);
+
+    int error = mkv_store_meta_get(server->store, floor_key, &row);
+
+    if (error == 0) {
+        error = mkv_floor_decode(mkv_buf_bytes(&row), now, &server->cluster.floor);
+    }
+    mkv_buf_deinit(&row);
+    if (error == MKV_E_NOT_FOUND) {
+        server->cluster.floor = (struct mkv_floor){0};
+        error = 0;
+    }
+    return error;
+}
+
+int mkv_rows_store_floor(struct mkv_server *server, struct mkv_now now)
+{
+    struct mkv_buf row;
+
+    mkv_buf_init(&row, MKV_FLOOR_ROW_MAX);
+
+    int error = mkv_floor_encode(&server->cluster.floor, now, &row);
+
+    if (error == 0) {
+        error = mkv_store_meta_put(server->store, floor_key, mkv_buf_bytes(&row));
+    }
+    mkv_buf_deinit(&row);
+    return error;
+}
+
+static struct mkv_bytes applied_key(const uint8_t uuid[MKV_UUID_LEN],
+                                    uint8_t space[APPLIED_KEY_LEN])
+{
+    space[0] = 'a';
+    memcpy(space + 1, uuid, MKV_UUID_LEN);
+    return mkv_bytes(space, APPLIED_KEY_LEN);
+}
+
+int mkv_rows_load_applied(struct mkv_server *server,
+                          const uint8_t uuid[MKV_UUID_LEN],
+                          struct mkv_place *ret_place)
+{
+    uint8_t space[APPLIED_KEY_LEN];
+    struct mkv_buf row;
+
+    mkv_buf_init(&row, 16);
+
+    int error = mkv_store_meta_get(server->store, applied_key(uuid, space), &row);
+
+    if (error == 0 && row.len != 16) {
+        error = MKV_E_CORRUPT;
+    }
+    if (error == 0) {
+        *ret_place = (struct mkv_place){number_of(row.at), number_of(row.at + 8)};
+    }
+    mkv_buf_deinit(&row);
+    return error;
+}
+
+int mkv_rows_store_applied(struct mkv_server *server,
+                           const uint8_t uuid[MKV_UUID_LEN],
+                           struct mkv_place place)
+{
+    uint8_t space[APPLIED_KEY_LEN];
+    uint8_t bytes[16];
+
+    write_number(bytes, place.nonce);
+    write_number(bytes + 8, place.position);
+    return mkv_store_meta_put(server->store, applied_key(uuid, space),
+                              mkv_bytes(bytes, sizeof(bytes)));
+}
+
+/* On a copy of an earlier state nobody can say what has been stamped or acknowledged since. */
+int mkv_rows_drop_sessions(struct mkv_server *server)
+{
+    uint8_t space[SESSION_KEY_LEN];
+    struct mkv_bytes key = session_key(0, space);
+    struct mkv_bytes next;
+    int error;
+
+    while ((error = mkv_store_meta_next(server->store, session_prefix, key, &next)) == 0) {
+        if (next.len > SESSION_KEY_LEN) {
+            return MKV_E_CORRUPT;
+        }
+        memcpy(space, next.at, next.len);
+        key = mkv_bytes(space, next.len);
+        error = mkv_store_meta_delete(server->store, key);
+        if (error != 0) {
+            break;
+        }
+    }
+    return error == MKV_E_NOT_FOUND ? 0 : error;
+}
+
 int mkv_rows_load(struct mkv_server *server, struct mkv_now now)
 {
     int error = get_number(server->store, tock_key, &server->tock.mark);
@@ -179,8 +286,15 @@ int mkv_rows_load(struct mkv_server *server, struct mkv_now now)
         error = load_secret(server);
     }
     if (error == 0) {
+        error = load_floor(server, now);
+    }
+    if (error == 0 && server->cluster.restored) {
+        error = mkv_rows_drop_sessions(server);
+    }
+    if (error == 0) {
         error = load_sessions(server, now);
     }
+    server->cluster.purging = server->cluster.floor.floor > 0; /* it may have been interrupted */
     server->tock.high = server->tock.mark;
     server->seq_last = server->seq_reserved;
     return error;
@@ -289,6 +403,10 @@ int mkv_rows_reload(struct mkv_server *server, struct mkv_now now)
 
     if (error == 0) {
         error = get_number(server->store, seq_key, &server->seq_reserved);
+    }
+    if (error == 0) {
+        server->cluster.floor.changed = false;
+        error = load_floor(server, now);
     }
     while (error == 0 && (session = mkv_map_each(&server->sessions, &cursor)) != NULL) {
         error = reload_session(server, now, session);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the parts of the server share: server.c (life, time, batches), server_rows.c (its rows in the
- * store), server_link.c (links), handshake.c (login), ingest.c (updates), serve.c (requests).  Nobody else includes this.
+ * store), server_link.c (links), handshake.c (login), ingest.c (updates), serve.c (requests), and what
+ * core/cluster.h lists.  Nobody else includes this.
  */
 #ifndef MKV_CORE_SERVER_STATE_H
 #define MKV_CORE_SERVER_STATE_H
 
 #include "base/map.h"
+#include "base/rule.h"
+#include "core/cluster.h"
 #include "core/request.h"
 #include "core/server.h"
 #include "core/tock.h"
@@ -18,12 +21,24 @@ enum link_state {
     LINK_CLOSING, /* told to close; what still arrives is ignored */
 };
 
+/* A server that wants to join, and which of its pings we have to hear first. */
+struct mkv_vouch_wait {
+    uint64_t id; /* of its request; 0: there is none */
+    uint8_t uuid[MKV_UUID_LEN];
+    uint64_t nonce;
+    uint64_t number;
+    bool restored;
+    char name[MKV_NAME_MAX + 1];
+};
+
 struct mkv_server_link {
     uint64_t number;
     enum mkv_peer_kind peer;
     enum link_state state;
     int64_t opened_ms;
     int64_t heard_ms;
+    bool is_peer; /* a server that dialled us: it has no session */
+    struct mkv_vouch_wait vouch;
     struct mkv_session *session; /* from LINK_OPEN on; not owned */
     bool congested;              /* its output has piled up */
     uint32_t n_requests;
@@ -52,6 +67,7 @@ struct mkv_server {
     struct mkv_map sessions;     /* by seq; owned */
     struct mkv_session *dirty;   /* list of sessions that changed in this batch */
     struct mkv_tock tock;
+    struct mkv_cluster cluster;
     uint64_t seq_last;     /* given out last */
     uint64_t seq_reserved; /* on disk: up to here */
     uint8_t secret[32];
@@ -97,6 +113,31 @@ int mkv_rows_reserve_seq(struct mkv_server *server, uint64_t mark) MKV_MUST_CHEC
 int mkv_rows_put_ballast(struct mkv_server *server, size_t size) MKV_MUST_CHECK;
 int mkv_rows_drop_ballast(struct mkv_server *server) MKV_MUST_CHECK;
 int mkv_rows_move_mark(struct mkv_server *server, uint64_t mark) MKV_MUST_CHECK;
+
+/* NOT_FOUND: there is no checkpoint. */
+int mkv_rows_load_applied(struct mkv_server *server,
+                          const uint8_t uuid[MKV_UUID_LEN],
+                          struct mkv_place *ret_place) MKV_MUST_CHECK;
+int mkv_rows_store_applied(struct mkv_server *server,
+                           const uint8_t uuid[MKV_UUID_LEN],
+                           struct mkv_place place) MKV_MUST_CHECK;
+/* The rows; sessions in memory are the caller's. */
+int mkv_rows_drop_sessions(struct mkv_server *server) MKV_MUST_CHECK;
+int mkv_rows_store_floor(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
+
+/* ingest.c: merges an update that has been accepted, or that others have accepted. */
+int mkv_ingest_merge(struct mkv_server *server,
+                     struct mkv_now now,
+                     struct mkv_bytes key,
+                     const struct mkv_update *update) MKV_MUST_CHECK;
+
+/* peer.c */
+int mkv_peer_frame(struct mkv_server *server,
+                   struct mkv_now now,
+                   struct mkv_server_link *link,
+                   const struct mkv_frame *frame) MKV_MUST_CHECK;
+/* A joining server was heard: perhaps we are asked to vouch for it. */
+int mkv_peer_heard(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
 
 /* handshake.c */
 int mkv_handshake_frame(struct mkv_server *server,

@@ -92,6 +92,9 @@ struct mkv_place mkv_store_place_at(const struct mkv_store *store, uint64_t posi
  */
 bool mkv_store_place_valid(const struct mkv_store *store, struct mkv_place place);
 
+/* Whether @place was ever one of this store; if not, the store is a copy of an earlier state. */
+bool mkv_store_place_known(const struct mkv_store *store, struct mkv_place place);
+
 /*
  * Meta rows: keys of 1..200 bytes, values of up to MKV_STORE_META_MAX bytes; an empty value is a
  * row like any other.  Get appends to @value: NOT_FOUND, TOO_LARGE, NO_MEMORY, CORRUPT, IO.  Put

@@ -60,28 +60,9 @@ static bool is_future(const struct mkv_tock *tock, uint64_t wall_ms, uint64_t se
            exceeds(seen, tock->high, MKV_TOCK_SLACK);
 }
 
-/*
- * What was written before we had a clock is not stale on its account: the counter alone says how
- * old it is, and that says nothing until the clock has raised it for as long.
- */
-static bool is_stale(const struct mkv_tock *tock, struct mkv_now now, uint64_t seen)
+enum mkv_tock_verdict mkv_tock_judge(const struct mkv_tock *tock, struct mkv_now now, uint64_t seen)
 {
-    int64_t trusted_ms = now.ms - tock->trusted_ms;
-
-    return tock->trusted && trusted_ms >= (int64_t)(MKV_TOCK_HORIZON >> MKV_TOCK_MS_SHIFT) &&
-           !exceeds(seen + MKV_TOCK_HORIZON, wall_tock(now.wall_ms), 0);
-}
-
-enum mkv_tock_verdict mkv_tock_judge(struct mkv_tock *tock, struct mkv_now now, uint64_t seen)
-{
-    if (tock->trusted != (now.wall_ms > 0)) {
-        tock->trusted = now.wall_ms > 0;
-        tock->trusted_ms = now.ms;
-    }
-    if (is_future(tock, now.wall_ms, seen) && MKV_RULE(FUTURE_REFUSES)) {
-        return MKV_TOCK_FUTURE;
-    }
-    return is_stale(tock, now, seen) ? MKV_TOCK_STALE : MKV_TOCK_FINE;
+    return is_future(tock, now.wall_ms, seen) ? MKV_TOCK_FUTURE : MKV_TOCK_FINE;
 }
 
 bool mkv_tock_mark_due(const struct mkv_tock *tock, uint64_t *ret_mark)

@@ -16,25 +16,21 @@
 
 #include "core/now.h"
 
-#define MKV_TOCK_MS_SHIFT  12U                        /* tocks per millisecond: 2^12 */
-#define MKV_TOCK_AHEAD_MAX (UINT64_C(1) << 32)        /* J: accepted into the future, ~17 min */
-#define MKV_TOCK_SLACK     (UINT64_C(1) << 28)        /* always accepted above our own, ~1 min */
-#define MKV_TOCK_MARK_STEP (UINT64_C(1) << 26)        /* how far ahead the mark is kept, ~16 s */
-#define MKV_TOCK_HORIZON   (UINT64_C(86400000) << 12) /* R: accepted into the past, 24 h */
-#define MKV_TOCK_MAX       (UINT64_C(1) << 62)        /* never accepted above: room for our own */
+#define MKV_TOCK_MS_SHIFT  12U                 /* tocks per millisecond: 2^12 */
+#define MKV_TOCK_AHEAD_MAX (UINT64_C(1) << 32) /* J: accepted into the future, ~17 min */
+#define MKV_TOCK_SLACK     (UINT64_C(1) << 28) /* always accepted above our own, ~1 min */
+#define MKV_TOCK_MARK_STEP (UINT64_C(1) << 26) /* how far ahead the mark is kept, ~16 s */
+#define MKV_TOCK_MAX       (UINT64_C(1) << 62) /* never accepted above: room for our own */
 
 struct mkv_tock {
-    uint64_t high;      /* the highest tock seen, given or told; below 2^63 */
-    uint64_t mark;      /* on disk: no tock that was stored passes it */
-    bool trusted;       /* whether the clock was, when last asked */
-    int64_t trusted_ms; /* since when */
+    uint64_t high; /* the highest tock seen, given or told; below 2^63 */
+    uint64_t mark; /* on disk: no tock that was stored passes it */
 };
 
 /* What happens to a tock that comes from outside. */
 enum mkv_tock_verdict {
     MKV_TOCK_FINE,
     MKV_TOCK_FUTURE,
-    MKV_TOCK_STALE,
 };
 
 /* @wall_ms: milliseconds since 2020, 0 if the clock is not trusted. */
@@ -52,8 +48,10 @@ uint64_t mkv_tock_next(struct mkv_tock *tock, uint64_t wall_ms);
 /* Takes note of one from outside that was accepted. */
 void mkv_tock_see(struct mkv_tock *tock, uint64_t seen);
 
-/* Judges one from outside, and takes note of whether the clock is trusted. */
-enum mkv_tock_verdict mkv_tock_judge(struct mkv_tock *tock, struct mkv_now now, uint64_t seen);
+/* Judges one from outside. */
+enum mkv_tock_verdict mkv_tock_judge(const struct mkv_tock *tock,
+                                     struct mkv_now now,
+                                     uint64_t seen);
 
 /* Whether the mark must be moved (to *ret_mark, and be committed together with what raised it). */
 bool mkv_tock_mark_due(const struct mkv_tock *tock, uint64_t *ret_mark);

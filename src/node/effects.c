@@ -179,15 +179,33 @@ void mkv_effect_dial(struct mkv_effects *effects, uint64_t link, struct mkv_byte
     end_record(effects, start, 0, (struct record){.kind = MKV_OUTPUT_DIAL, .link = link});
 }
 
-void mkv_effect_reply(struct mkv_effects *effects, const struct mkv_server_reply *reply)
+/* Begins a message on <root>/svc/@name; *ret_topic_len bytes of the record are its topic. */
+static size_t begin_svc(struct mkv_effects *effects, const char *name, size_t *ret_topic_len)
 {
     size_t start = begin_record(effects);
 
     if (effects->error == 0) {
-        effects->error = mkv_topic_of_svc(effects->root, "server", &effects->queue);
+        effects->error = mkv_topic_of_svc(effects->root, name, &effects->queue);
     }
+    *ret_topic_len = topic_end(effects, start);
+    return start;
+}
 
-    size_t topic_len = topic_end(effects, start);
+void mkv_effect_ping(struct mkv_effects *effects, const struct mkv_ping *ping)
+{
+    size_t topic_len;
+    size_t start = begin_svc(effects, "act", &topic_len);
+
+    if (effects->error == 0) {
+        effects->error = mkv_ping_encode(ping, &effects->queue);
+    }
+    end_record(effects, start, topic_len, (struct record){.kind = MKV_OUTPUT_PUBLISH});
+}
+
+void mkv_effect_reply(struct mkv_effects *effects, const struct mkv_server_reply *reply)
+{
+    size_t topic_len;
+    size_t start = begin_svc(effects, "server", &topic_len);
 
     if (effects->error == 0) {
         effects->error = mkv_server_reply_encode(reply, &effects->queue);

@@ -253,18 +253,30 @@ static int take_svc(struct mkv_server_node *node,
 {
     struct mkv_query query;
     struct mkv_birth birth;
+    struct mkv_server_reply reply;
+    struct mkv_ping ping;
     struct mkv_bytes root = node->config.server.root;
     int error = 0;
 
     if (mkv_topic_is_svc(root, "query", topic)) {
         error = mkv_query_decode(payload, &query);
         if (error == 0) {
-            mkv_server_query(node->server, &query);
+            mkv_server_query(node->server, now, &query);
         }
     } else if (mkv_topic_is_svc(root, "birth", topic)) {
         error = mkv_birth_decode(payload, &birth);
         if (error == 0) {
             mkv_server_birth(node->server, &birth);
+        }
+    } else if (mkv_topic_is_svc(root, "server", topic)) {
+        error = mkv_server_reply_decode(payload, &reply);
+        if (error == 0) {
+            mkv_server_answered(node->server, &reply);
+        }
+    } else if (mkv_topic_is_svc(root, "act", topic)) {
+        error = mkv_ping_decode(payload, &ping);
+        if (error == 0) {
+            return mkv_server_ping(node->server, now, &ping);
         }
     }
     if (error != 0) {
@@ -301,8 +313,7 @@ void mkv_server_node_message(struct mkv_server_node *node,
 
 void mkv_server_node_broker(struct mkv_server_node *node, struct mkv_now now, bool connected)
 {
-    mkv_server_broker(node->server, now, connected);
-    after_input(node, now, 0, 0);
+    after_input(node, now, mkv_server_broker(node->server, now, connected), 0);
 }
 
 /*

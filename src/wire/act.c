@@ -30,6 +30,7 @@ static const struct mkv_field ping_fields[] = {
     {18, MKV_FIELD_ID16, AT(members)},
     {19, MKV_FIELD_UINT, AT(uptime_s), RANGE(0, MKV_INTEGER_MAX)},
     {20, MKV_FIELD_UINT, AT(wall_ms), RANGE(0, MKV_INTEGER_MAX)},
+    {21, MKV_FIELD_ID16, AT(cluster)},
 };
 
 static const struct mkv_fields fields = {ping_fields, sizeof(ping_fields) / sizeof(*ping_fields)};

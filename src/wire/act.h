@@ -39,11 +39,12 @@ struct mkv_ping {
     uint64_t horizon;
     uint64_t complete;
     uint64_t floor;
-    uint8_t digest[MKV_DIGEST_LEN];  /* of its whole tree */
-    uint64_t count;                  /* of its entries, tombstones included, 0 .. 2^64-1 */
-    uint8_t members[MKV_DIGEST_LEN]; /* digest of the table of members */
-    uint64_t uptime_s;               /* since this boot */
-    uint64_t wall_ms;                /* since 2020 by its clock; 0: not trusted */
+    uint8_t digest[MKV_DIGEST_LEN];    /* of its whole tree */
+    uint64_t count;                    /* of its entries, tombstones included, 0 .. 2^64-1 */
+    uint8_t members[MKV_DIGEST_LEN];   /* digest of the table of members */
+    uint64_t uptime_s;                 /* since this boot */
+    uint64_t wall_ms;                  /* since 2020 by its clock; 0: not trusted */
+    uint8_t cluster[MKV_STORE_ID_LEN]; /* uuid of the server that founded its cluster */
 };
 
 /*

@@ -186,6 +186,7 @@ static const struct mkv_field vouch_fields[] = {
     {3, MKV_FIELD_UINT, AT(vouch.nonce), RANGE(0, MKV_INTEGER_MAX)},
     {4, MKV_FIELD_UINT, AT(vouch.number), RANGE(1, MKV_INTEGER_MAX)},
     {5, MKV_FIELD_NAME, AT(vouch.name)},
+    {6, MKV_FIELD_BOOL, AT(vouch.restored)},
 };
 
 static const struct mkv_field vouched_fields[] = {
@@ -197,6 +198,7 @@ static const struct mkv_field vouched_fields[] = {
     {6, MKV_FIELD_UINT, AT(vouched.tock), RANGE(0, MKV_INTEGER_MAX)},
     {7, MKV_FIELD_UINT, AT(vouched.count), RANGE(0, UINT64_MAX)},
     {8, MKV_FIELD_ID16, AT(vouched.digest)},
+    {9, MKV_FIELD_PLACE, AT(vouched.seen), HAS(vouched.has_seen)},
 };
 
 static const struct mkv_field split_fields[] = {

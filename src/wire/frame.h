@@ -207,6 +207,7 @@ struct mkv_frame_vouch {
     uint64_t nonce;  /* 0 .. 2^63-1 */
     uint64_t number; /* 1 or more */
     struct mkv_bytes name;
+    bool restored; /* its store is a copy of an earlier state */
 };
 
 struct mkv_frame_vouched {
@@ -217,6 +218,8 @@ struct mkv_frame_vouched {
     uint64_t tock;
     uint64_t count;
     uint8_t digest[MKV_DIGEST_LEN];
+    bool has_seen;
+    struct mkv_place seen; /* of the asker's log: up to where it was read */
 };
 
 struct mkv_frame {

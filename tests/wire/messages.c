@@ -251,6 +251,7 @@ void messages_ping(struct messages *m, struct mkv_ping *ret_ping)
     random_numbers_of_ping(m, ret_ping);
     random_id16(m, ret_ping->digest);
     random_id16(m, ret_ping->members);
+    random_id16(m, ret_ping->cluster);
 }
 
 static void random_hello(struct messages *m, struct mkv_frame_hello *hello)
@@ -575,6 +576,10 @@ static void random_vouched(struct messages *m, struct mkv_frame_vouched *vouched
     vouched->tock = tock(m);
     vouched->count = prng_any_width(&m->prng);
     random_id16(m, vouched->digest);
+    vouched->has_seen = coin(m);
+    if (vouched->has_seen) {
+        random_place(m, &vouched->seen);
+    }
 }
 
 /* What servers say to each other, and about each other. */
@@ -590,6 +595,7 @@ static void random_peer_body(struct messages *m, struct mkv_frame *frame)
         frame->vouch = (struct mkv_frame_vouch){
             .nonce = tock(m), .number = positive(m), .name = random_name(m)};
         random_id16(m, frame->vouch.uuid);
+        frame->vouch.restored = coin(m);
         break;
     case MKV_FRAME_VOUCHED:
         random_vouched(m, &frame->vouched);

@@ -321,7 +321,7 @@ SERVER = {0: ID8, 1: NAMED, 2: ADDRESSES, 3: versions, 4: text(255)}, {}
 BIRTH = {0: NAMED, 1: positive}, {}
 PING = {0: NAMED, 1: id16, 2: tock, 3: positive, 4: small(0, 2), 5: ADDRESSES, 6: text(255), 7: versions,
         8: small(0), 9: small(0), 10: small(0), 11: Reader.uint, 12: tock, 13: tock, 14: tock, 15: tock,
-        16: id16, 17: Reader.uint, 18: id16, 19: tock, 20: tock}, {}
+        16: id16, 17: Reader.uint, 18: id16, 19: tock, 20: tock, 21: id16}, {}
 
 KIND = {0: Reader.uint}
 REQUEST = {**KIND, 1: positive}
@@ -347,7 +347,7 @@ FRAMES = {
     22: ({**REQUEST, 2: path}, {}),
     23: (REQUEST, {}),
     24: (REQUEST, {}),
-    25: ({**REQUEST, 2: id16, 3: tock, 4: positive, 5: NAMED}, {}),
+    25: ({**REQUEST, 2: id16, 3: tock, 4: positive, 5: NAMED, 6: Reader.boolean}, {}),
     26: ({**REQUEST, 2: range_list}, {}),
     27: ({**REQUEST, 2: range_list}, CREDIT),
     28: ({**REQUEST, 2: path}, {5: small(0, 1), **CREDIT}),
@@ -361,7 +361,8 @@ FRAMES = {
     43: ({**REQUEST, 2: Reader.uint, 3: id16, 4: place}, {}),
     44: ({**REQUEST, 2: report}, {}),
     45: ({**REQUEST, 2: tock}, {}),
-    46: ({**REQUEST, 2: Reader.boolean, 3: place, 4: tock, 5: tock, 6: tock, 7: Reader.uint, 8: id16}, {}),
+    46: ({**REQUEST, 2: Reader.boolean, 3: place, 4: tock, 5: tock, 6: tock, 7: Reader.uint, 8: id16},
+         {9: place}),
     47: ({**REQUEST, 2: sums}, {}),
     48: ({**REQUEST, 2: conflicts}, {}),
     49: ({**REQUEST, 2: reports}, {}),

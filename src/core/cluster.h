@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a server knows of the other servers, and where it stands among them (docs/protocol.md, 12).
+ * Shared by actor.c (pings), join.c (beginning), sync.c (what to do about differences), pull.c (the
+ * link over which we read), peer.c (what we answer over theirs), query.c.
+ */
+#ifndef MKV_CORE_CLUSTER_H
+#define MKV_CORE_CLUSTER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/map.h"
+#include "core/floor.h"
+#include "core/members.h"
+#include "core/now.h"
+#include "core/past.h"
+#include "core/walk.h"
+#include "wire/act.h"
+#include "wire/frame.h"
+#include "wire/row.h"
+
+#define MKV_KNOWN_MAX   1024U /* servers; one more takes the place of the one silent for longest */
+#define MKV_QUERIES_MAX 64U   /* that wait for servers of better rank; more: left to those */
+
+/* A server that was heard. */
+struct mkv_known {
+    struct mkv_ping ping; /* its last; borrows from @text */
+    struct mkv_buf text;  /* owned */
+    int64_t heard_ms;
+    int64_t first_ms; /* when this boot of it was heard first */
+
+    struct mkv_place applied;  /* up to where we have all that is in its log */
+    bool has_applied;          /* ... if we know a place at all */
+    bool applied_changed;      /* not stored yet */
+    uint64_t mark;             /* we have all that it accepted up to this tock */
+    uint64_t complete;         /* what it says of itself ... */
+    struct mkv_digest of_whom; /* ... when these were its members */
+    int64_t differs_ms;        /* since when its tree is none that ours has been; or MKV_NEVER */
+    uint32_t n_differs;        /* pings in a row after which it still was not */
+    bool looked;               /* into that difference, since the last ping */
+    bool wants_pull;           /* we have to read from it ... */
+    bool wants_walk;           /* ... all of it, by comparing */
+    uint32_t n_failures;       /* attempts in a row to do so that failed */
+    int64_t retry_ms;          /* not before */
+};
+
+/* Another server of our name, or on our store. */
+struct mkv_rival {
+    uint8_t uuid[MKV_UUID_LEN];
+    uint64_t nonce;
+    uint64_t number; /* of its last ping that counted */
+    int64_t ms;
+};
+
+enum mkv_pull_step {
+    MKV_PULL_IDLE,
+    MKV_PULL_DIALLING,
+    MKV_PULL_GREETING, /* we wait for hello ... */
+    MKV_PULL_LOGIN,    /* ... for peer */
+    MKV_PULL_VOUCHING, /* ... for vouched */
+    MKV_PULL_CHANGES,  /* ... for data or end of a read since our checkpoint */
+    MKV_PULL_CHECKING, /* ... for the digest of all */
+    MKV_PULL_SPLITTING,
+    MKV_PULL_FETCHING,
+};
+
+/* What we are reading from another server; one at a time. */
+struct mkv_pull {
+    enum mkv_pull_step step;
+    uint8_t uuid[MKV_UUID_LEN];
+    uint64_t link;
+    uint32_t address; /* the one being tried */
+    uint64_t id;      /* of the open request */
+    int64_t heard_ms;
+    bool joining;           /* it is to vouch for us */
+    bool walks;             /* it compares */
+    uint64_t bound;         /* walking: up to here they are right, whatever we hold; 0: nowhere */
+    struct mkv_place place; /* where they stood before: ours when all is read */
+    uint64_t horizon;       /* theirs of then */
+    uint64_t floor;         /* likewise */
+    struct mkv_walk walk;
+    struct mkv_row_reader rows;     /* of the open request */
+    bool reading;                   /* it has been initialised */
+    struct mkv_range_reader ranges; /* fetching: those asked for ... */
+    struct mkv_range range;         /* ... and the one that rows are expected in */
+    bool in_range;
+    struct mkv_buf cursor; /* owned: fetching: what we hold has been compared up to here */
+    uint64_t n_rows;
+    uint64_t n_quarantined;
+};
+
+struct mkv_waiting_query {
+    uint8_t id[MKV_QUERY_ID_MAX];
+    uint32_t id_len;
+    int64_t due_ms;
+};
+
+struct mkv_cluster {
+    bool restored;        /* the store is a copy of an earlier state, as far as we know */
+    bool ready;           /* joined: numbers sessions, acknowledges, answers queries */
+    bool stopped;         /* mkv_effect_stop() has been said */
+    int64_t joining_ms;   /* since when we look for others; MKV_NEVER: not yet */
+    int64_t lonely_ms;    /* when it may be said again why we do not start */
+    struct mkv_map known; /* by the first 8 bytes of the uuid; owned */
+    struct mkv_members members;
+    struct mkv_floor floor;
+    struct mkv_past past;
+    struct mkv_pull pull;
+    struct mkv_waiting_query queries[MKV_QUERIES_MAX];
+    uint32_t n_queries;
+    struct mkv_rival rival;
+    uint64_t n_pings; /* sent in this boot */
+    int64_t ping_ms;  /* when the next one is due */
+    int64_t pinged_ms;
+    int64_t sample_ms; /* when the floor wants the next sample */
+    uint64_t n_dialled;
+    uint32_t n_echoes;     /* how often our last ping came back to us */
+    bool looping;          /* more than once: brokers send in a circle */
+    bool purging;          /* tombstones are being deleted ... */
+    struct mkv_buf purged; /* owned: ... up to this key */
+    uint64_t n_quarantined;
+    uint64_t n_purged;
+    uint64_t n_pulls;
+    uint64_t n_walks;
+};
+
+struct mkv_server;
+
+/* cluster.c */
+void mkv_cluster_init(struct mkv_cluster *cluster);
+void mkv_cluster_deinit(struct mkv_cluster *cluster);
+/* Does what is due. */
+int mkv_cluster_time(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
+/* Writes the checkpoints and the floor that changed, if anything is written at all. */
+int mkv_cluster_settle(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
+/* The batch has failed. */
+void mkv_cluster_rollback(struct mkv_server *server, struct mkv_now now);
+/* Writes an entry of the server's own. */
+int mkv_cluster_write(struct mkv_server *server,
+                      struct mkv_now now,
+                      struct mkv_bytes key,
+                      struct mkv_bytes value) MKV_MUST_CHECK;
+void mkv_cluster_raise_floor(struct mkv_server *server, struct mkv_now now, uint64_t floor);
+/* Looks whether the members have changed; to be called before they are asked for. */
+int mkv_cluster_refresh(struct mkv_server *server) MKV_MUST_CHECK;
+int mkv_cluster_set_member(struct mkv_server *server,
+                           struct mkv_now now,
+                           const uint8_t uuid[MKV_UUID_LEN],
+                           struct mkv_bytes name,
+                           bool active) MKV_MUST_CHECK;
+
+/* The store turns out to be a copy of an earlier state. */
+int mkv_cluster_found_restored(struct mkv_server *server) MKV_MUST_CHECK;
+
+/* actor.c */
+void mkv_actor_deinit(struct mkv_cluster *cluster);
+struct mkv_known *mkv_actor_find(const struct mkv_cluster *cluster,
+                                 const uint8_t uuid[MKV_UUID_LEN]);
+/* Whether it has been heard lately. */
+bool mkv_actor_live(const struct mkv_server *server,
+                    struct mkv_now now,
+                    const struct mkv_known *known);
+/* ... and is ready. */
+bool mkv_actor_serves(const struct mkv_server *server,
+                      struct mkv_now now,
+                      const struct mkv_known *known);
+/* How many servers that serve come before us for @id; for all others we come before them. */
+uint32_t mkv_actor_rank(const struct mkv_server *server, struct mkv_now now, struct mkv_bytes id);
+/* Where @uuid stands in the order for @id: the least is first. */
+uint64_t mkv_actor_weight(struct mkv_bytes id, const uint8_t uuid[MKV_UUID_LEN]);
+/* Sends one, and sets the time for the next. */
+void mkv_actor_ping(struct mkv_server *server, struct mkv_now now, uint32_t state);
+int64_t mkv_actor_period(const struct mkv_server *server, struct mkv_now now);
+
+/* join.c */
+/* Goes back to the beginning, if it was further. */
+void mkv_join_again(struct mkv_server *server, struct mkv_now now, const char *why);
+int mkv_join_time(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
+/* All that @known had when it vouched for us is here. */
+int mkv_join_done(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
+
+/* sync.c */
+/* What a ping of a server that serves tells us who serve, too. */
+int mkv_sync_ping(struct mkv_server *server,
+                  struct mkv_now now,
+                  struct mkv_known *known) MKV_MUST_CHECK;
+int mkv_sync_time(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
+uint64_t mkv_sync_complete(const struct mkv_server *server);
+bool mkv_sync_converged(const struct mkv_server *server, struct mkv_now now);
+/* We have all that it had when it was at @place, and all that it accepted up to @horizon. */
+void mkv_sync_has(struct mkv_known *known, struct mkv_place place, uint64_t horizon);
+/* Reading from it did not work: again after a while. */
+void mkv_sync_failed(struct mkv_server *server, struct mkv_now now, struct mkv_known *known);
+/* Raises the floor as far as all members are complete. */
+void mkv_sync_forget(struct mkv_server *server, struct mkv_now now);
+/* Whether our tree is, or lately was, what this is the digest of. */
+bool mkv_sync_had(const struct mkv_server *server, const uint8_t digest[16]);
+struct mkv_digest mkv_sync_digest(const struct mkv_server *server);
+
+/* pull.c */
+void mkv_pull_deinit(struct mkv_pull *pull);
+/* @bound: see struct mkv_pull.  With @walks it compares, else it reads what changed, if it can. */
+int mkv_pull_start(struct mkv_server *server,
+                   struct mkv_now now,
+                   struct mkv_known *known,
+                   bool joining,
+                   bool walks,
+                   uint64_t bound) MKV_MUST_CHECK;
+int mkv_pull_frame(struct mkv_server *server,
+                   struct mkv_now now,
+                   const struct mkv_frame *frame) MKV_MUST_CHECK;
+int mkv_pull_dialled(struct mkv_server *server, struct mkv_now now, int error) MKV_MUST_CHECK;
+/* The link is gone, or what came over it cannot be read. */
+void mkv_pull_fail(struct mkv_server *server, struct mkv_now now, const char *why);
+void mkv_pull_time(struct mkv_server *server, struct mkv_now now);
+
+/* pull_rows.c */
+int mkv_pull_rows(struct mkv_server *server,
+                  struct mkv_now now,
+                  struct mkv_bytes rows) MKV_MUST_CHECK;
+/* Turns to the next of the ranges being fetched, if there is one. */
+int mkv_pull_next_range(struct mkv_pull *pull) MKV_MUST_CHECK;
+/* All rows of these ranges are here. */
+int mkv_pull_end_ranges(struct mkv_server *server) MKV_MUST_CHECK;
+
+/* query.c */
+void mkv_query_take(struct mkv_server *server, struct mkv_now now, const struct mkv_query *query);
+void mkv_query_answered(struct mkv_server *server, struct mkv_bytes id);
+void mkv_query_time(struct mkv_server *server, struct mkv_now now);
+
+#endif

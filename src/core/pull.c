@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/server_state.h"
+
+/*
+ * Reading from another server, over a link that we dial (docs/protocol.md, 12):
+ *
+ *     hello, auth -> (vouch, if we join) -> read what changed since our checkpoint
+ *                                           -> (check, if we join) -> done
+ *                                        -> split, split ..., fetch ... -> done
+ *
+ * All of it may be cut off anywhere and begun again: merging is idempotent, and the checkpoint is
+ * committed with the data that it stands for.
+ */
+#define SILENCE_MS 15000 /* a peer that says nothing for so long is given up */
+#define CREDIT     8U    /* pages on their way to us: with what they hold, less than a batch may */
+#define LOUD_TIMES 3U    /* failures in a row, of which each is logged as a warning; then fewer */
+
+static struct mkv_known *peer_of(struct mkv_server *server)
+{
+    return mkv_actor_find(&server->cluster, server->cluster.pull.uuid);
+}
+
+static void end_reading(struct mkv_pull *pull)
+{
+    if (pull->reading) {
+        mkv_row_reader_deinit(&pull->rows);
+        pull->reading = false;
+    }
+}
+
+void mkv_pull_deinit(struct mkv_pull *pull)
+{
+    end_reading(pull);
+    mkv_walk_deinit(&pull->walk);
+    mkv_buf_deinit(&pull->cursor);
+}
+
+static void end(struct mkv_pull *pull)
+{
+    end_reading(pull);
+    mkv_walk_deinit(&pull->walk);
+    mkv_buf_clear(&pull->cursor);
+    pull->step = MKV_PULL_IDLE;
+}
+
+static void send_frame(struct mkv_server *server, const struct mkv_frame *frame)
+{
+    mkv_effect_send(server->effects, server->cluster.pull.link, frame);
+}
+
+static void hang_up(struct mkv_server *server)
+{
+    struct mkv_frame bye = {.kind = MKV_FRAME_BYE};
+
+    if (server->cluster.pull.step > MKV_PULL_DIALLING) {
+        send_frame(server, &bye);
+    }
+    mkv_effect_close(server->effects, server->cluster.pull.link);
+    end(&server->cluster.pull);
+}
+
+void mkv_pull_fail(struct mkv_server *server, struct mkv_now now, const char *why)
+{
+    struct mkv_cluster *cluster = &server->cluster;
+    struct mkv_known *known;
+
+    if (cluster->pull.step == MKV_PULL_IDLE) {
+        return;
+    }
+    known = peer_of(server);
+    if (known != NULL) {
+        bool loud = known->n_failures < LOUD_TIMES;
+
+        mkv_effect_log(server->effects, loud ? MKV_LOG_WARNING : MKV_LOG_DEBUG,
+                       "reading from server '%.*s' failed: %s", (int)known->ping.name.len,
+                       (const char *)known->ping.name.at, why);
+        mkv_sync_failed(server, now, known);
+        known->wants_pull = true;
+        known->wants_walk = known->wants_walk || cluster->pull.walks;
+    }
+    hang_up(server);
+}
+
+/* --- Beginning ---------------------------------------------------------------------------- */
+
+/* The next address that can lead there: a unix socket does only on the same host. */
+static bool next_address(const struct mkv_server *server,
+                         const struct mkv_ping *ping,
+                         uint32_t *address)
+{
+    bool same_host = mkv_bytes_equal(ping->host, server->config.host);
+
+    for (; *address < ping->addresses.n; ++*address) {
+        if (same_host ||
+            !mkv_bytes_starts_with(ping->addresses.at[*address], mkv_bytes_of("unix:"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void dial(struct mkv_server *server, struct mkv_now now, const struct mkv_known *known)
+{
+    struct mkv_cluster *cluster = &server->cluster;
+    struct mkv_pull *pull = &cluster->pull;
+
+    pull->step = MKV_PULL_DIALLING;
+    pull->heard_ms = now.ms;
+    if (!next_address(server, &known->ping, &pull->address)) {
+        mkv_pull_fail(server, now,
+                      known->ping.addresses.n == 0 || pull->address == 0
+                          ? "it has no address that can be reached from this host: give it one "
+                            "with --listen"
+                          : "it could be reached at none of its addresses");
+        return;
+    }
+    pull->link = MKV_LINK_OUT + ++cluster->n_dialled;
+    mkv_effect_dial(server->effects, pull->link, known->ping.addresses.at[pull->address]);
+    mkv_server_wake_at(server, now.ms + SILENCE_MS);
+}
+
+int mkv_pull_start(struct mkv_server *server,
+                   struct mkv_now now,
+                   struct mkv_known *known,
+                   bool joining,
+                   bool walks,
+                   uint64_t bound)
+{
+    struct mkv_pull *pull = &server->cluster.pull;
+
+    memcpy(pull->uuid, known->ping.uuid, MKV_UUID_LEN);
+    pull->address = 0;
+    pull->id = 0;
+    pull->joining = joining;
+    pull->walks = walks || !known->has_applied;
+    pull->bound = bound;
+    pull->place = (struct mkv_place){known->ping.nonce, known->ping.position};
+    pull->horizon = known->ping.horizon;
+    pull->floor = known->ping.floor;
+    pull->n_rows = 0;
+    pull->n_quarantined = 0;
+    server->cluster.n_pulls++;
+    dial(server, now, known);
+    return 0;
+}
+
+int mkv_pull_dialled(struct mkv_server *server, struct mkv_now now, int error)
+{
+    struct mkv_pull *pull = &server->cluster.pull;
+    const struct mkv_known *known = peer_of(server);
+
+    if (pull->step != MKV_PULL_DIALLING) {
+        return 0;
+    }
+    pull->heard_ms = now.ms;
+    if (error == 0) {
+        pull->step = MKV_PULL_GREETING;
+    } else if (known == NULL) {
+        end(pull);
+    } else {
+        pull->address++;
+        dial(server, now, known);
+    }
+    return 0;
+}
+
+static void take_hello(struct mkv_server *server,
+                       struct mkv_now now,
+                       const struct mkv_frame_hello *hello)
+{
+    struct mkv_frame greeting = {
+        .kind = MKV_FRAME_HELLO,
+        .hello = {.versions = {MKV_PROTOCOL_LOWEST, MKV_PROTOCOL_HIGHEST},
+                  .software = server->config.software,
+                  .name = server->config.name},
+    };
+    struct mkv_frame auth = {.kind = MKV_FRAME_AUTH};
+
+    if (hello->mechanisms.n == 0) {
+        mkv_pull_fail(server, now, "it offers no way to log in from here");
+        return;
+    }
+    auth.auth.mechanism = hello->mechanisms.at[0];
+    send_frame(server, &greeting);
+    send_frame(server, &auth);
+    server->cluster.pull.step = MKV_PULL_LOGIN;
+}
+
+static void ask_vouch(struct mkv_server *server)
+{
+    struct mkv_pull *pull = &server->cluster.pull;
+    struct mkv_frame frame = {
+        .kind = MKV_FRAME_VOUCH,
+        .id = ++pull->id,
+        .vouch = {.nonce = mkv_store_place(server->store).nonce,
+                  .number = server->cluster.n_pings,
+                  .name = server->config.name,
+                  .restored = server->cluster.restored},
+    };
+
+    memcpy(frame.vouch.uuid, mkv_store_id(server->store), MKV_UUID_LEN);
+    send_frame(server, &frame);
+    pull->step = MKV_PULL_VOUCHING;
+}
+
+/* --- Reading ------------------------------------------------------------------------------ */
+
+static int begin_reading(struct mkv_pull *pull)
+{
+    end_reading(pull);
+
+    int error = mkv_row_reader_init(&pull->rows, mkv_bytes(NULL, 0));
+
+    pull->reading = error == 0;
+    return error;
+}
+
+static const struct mkv_bytes root_path = {(const uint8_t *)"\x80", 1};
+
+static int ask_changes(struct mkv_server *server, struct mkv_place since)
+{
+    struct mkv_pull *pull = &server->cluster.pull;
+    struct mkv_frame frame = {
+        .kind = MKV_FRAME_READ,
+        .id = ++pull->id,
+        .read = {.path = root_path,
+                 .depth_max = MKV_PATH_LEVELS_MAX,
+                 .flags = MKV_READ_TOMBSTONES,
+                 .has_since = true,
+                 .since = since,
+                 .credit = CREDIT},
+    };
+
+    send_frame(server, &frame);
+    pull->step = MKV_PULL_CHANGES;
+    return begin_reading(pull);
+}
+
+static int ask_fetch(struct mkv_pull *pull)
+{
+    int error = mkv_range_reader_init(&pull->ranges, mkv_buf_bytes(&pull->walk.asked));
+
+    pull->step = MKV_PULL_FETCHING;
+    if (error == 0) {
+        error = mkv_pull_next_range(pull);
+    }
+    return error != 0 ? error : begin_reading(pull);
+}
+
+static int finish(struct mkv_server *server, struct mkv_now now);
+
+static int walk_on(struct mkv_server *server, struct mkv_now now)
+{
+    struct mkv_pull *pull = &server->cluster.pull;
+    enum mkv_walk_need need;
+    int error = mkv_walk_next(&pull->walk, &need);
+
+    if (error != 0) {
+        return error;
+    }
+    if (need == MKV_WALK_DONE) {
+        return finish(server, now);
+    }
+
+    struct mkv_frame frame = {
+        .kind = need == MKV_WALK_SPLIT ? MKV_FRAME_SPLIT : MKV_FRAME_FETCH,
+        .id = ++pull->id,
+        .ranges = {.ranges = mkv_buf_bytes(&pull->walk.asked), .credit = CREDIT},
+    };
+
+    pull->step = MKV_PULL_SPLITTING;
+    if (need == MKV_WALK_FETCH) {
+        error = ask_fetch(pull);
+    }
+    send_frame(server, &frame);
+    return error;
+}
+
+static int start_walk(struct mkv_server *server, struct mkv_now now)
+{
+    struct mkv_pull *pull = &server->cluster.pull;
+    int error = mkv_walk_start(&pull->walk);
+
+    pull->walks = true;
+    server->cluster.n_walks++;
+    end_reading(pull);
+    return error != 0 ? error : walk_on(server, now);
+}
+
+static int start_reading(struct mkv_server *server, struct mkv_now now)
+{
+    struct mkv_pull *pull = &server->cluster.pull;
+    const struct mkv_known *known = peer_of(server);
+
+    if (pull->walks || known == NULL || !known->has_applied) {
+        return start_walk(server, now);
+    }
+    return ask_changes(server, known->applied);
+}
+
+static int take_vouched(struct mkv_server *server,
+                        struct mkv_now now,
+                        const struct mkv_frame_vouched *vouched)
+{
+    struct mkv_cluster *cluster = &server->cluster;
+    struct mkv_pull *pull = &cluster->pull;
+
+    if (vouched->has_seen && !server->cluster.restored &&
+        !mkv_store_place_known(server->store, vouched->seen)) {
+        int error = mkv_cluster_found_restored(server);
+
+        if (error == 0) {
+            ask_vouch(server);
+        }
+        return error;
+    }
+    pull->place = vouched->place;
+    pull->horizon = vouched->horizon;
+    pull->floor = vouched->floor;
+    pull->bound = vouched->known || !MKV_RULE(JOIN_KNOWN) ? vouched->floor : vouched->horizon;
+    if (pull->bound < vouched->floor) {
+        pull->bound = vouched->floor;
+    }
+    if (!vouched->known) {
+        pull->walks = true; /* all we hold is looked at */
+    }
+    mkv_past_clear(&cluster->past); /* what was merged before may lie below their horizon */
+    mkv_tock_see(&server->tock, vouched->tock);
+    mkv_floor_raise_horizon(&cluster->floor, vouched->horizon);
+    return start_reading(server, now);
+}
+
+static int take_data(struct mkv_server *server,
+                     struct mkv_now now,
+                     const struct mkv_frame_data *data)
+{
+    struct mkv_pull *pull = &server->cluster.pull;
+    struct mkv_known *known = peer_of(server);
+    struct mkv_frame credit = {.kind = MKV_FRAME_CREDIT, .id = pull->id, .credit = 1};
+    int error = mkv_pull_rows(server, now, data->rows);
+
+    if (error == 0 && pull->step == MKV_PULL_CHANGES && data->has_place && known != NULL) {
+        mkv_sync_has(known, data->place, 0);
+    }
+    send_frame(server, &credit);
+    return error;
+}
+
+/* --- The end ------------------------------------------------------------------------------ */
+
+static int finish(struct mkv_server *server, struct mkv_now now)
+{
+    struct mkv_cluster *cluster = &server->cluster;
+    struct mkv_pull *pull = &cluster->pull;
+    struct mkv_known *known = peer_of(server);
+    bool joining = pull->joining;
+
+    if (known != NULL) {
+        mkv_sync_has(known, pull->place, pull->horizon);
+        known->n_failures = 0;
+    }
+    if (pull->walks && (pull->bound >= pull->floor || joining)) {
+        mkv_cluster_raise_floor(server, now, pull->floor);
+    }
+    if (pull->n_quarantined > 0) {
+        mkv_effect_log(
+            server->effects, MKV_LOG_WARNING,
+            "%llu values that this server held alone, from before it was cut off, have "
+            "been set aside into the quarantine file; `moat-kv restore` writes them anew",
+            (unsigned long long)pull->n_quarantined);
+    }
+    if (known != NULL) {
+        mkv_effect_log(server->effects, MKV_LOG_DEBUG, "read %llu entries from server '%.*s' (%s)",
+                       (unsigned long long)pull->n_rows, (int)known->ping.name.len,
+                       (const char *)known->ping.name.at,
+                       pull->walks ? "by comparing" : "what changed");
+    }
+    hang_up(server);
+    mkv_server_wake_at(server, now.ms);
+    return joining ? mkv_join_done(server, now) : 0;
+}
+
+static int ask_check(struct mkv_server *server)
+{
+    struct mkv_pull *pull = &server->cluster.pull;
+    struct mkv_frame frame = {
+        .kind = MKV_FRAME_CHECK, .id = ++pull->id, .path = {.path = root_path}};
+
+    send_frame(server, &frame);
+    pull->step = MKV_PULL_CHECKING;
+    return 0;
+}
+
+static int take_end(struct mkv_server *server, struct mkv_now now, const struct mkv_frame_end *tail)
+{
+    struct mkv_pull *pull = &server->cluster.pull;
+    int error = 0;
+
+    end_reading(pull);
+    if (pull->step == MKV_PULL_FETCHING) {
+        error = mkv_pull_end_ranges(server);
+        return error != 0 ? error : walk_on(server, now);
+    }
+    if (tail->has_place) {
+        pull->place = tail->place;
+    }
+    return pull->joining ? ask_check(server) : finish(server, now);
+}
+
+static int take_digest(struct mkv_server *server,
+                       struct mkv_now now,
+                       const struct mkv_frame_digest *digest)
+{
+    return mkv_sync_had(server, digest->digest) ? finish(server, now) : start_walk(server, now);
+}
+
+/* --- Frames ------------------------------------------------------------------------------- */
+
+static int take_peer(struct mkv_server *server,
+                     struct mkv_now now,
+                     const struct mkv_frame_peer *peer)
+{
+    struct mkv_pull *pull = &server->cluster.pull;
+
+    if (memcmp(peer->uuid, pull->uuid, MKV_UUID_LEN) != 0) {
+        mkv_pull_fail(server, now, "another server answers at its address");
+        return 0;
+    }
+    if (peer->state != MKV_ACT_READY) {
+        mkv_pull_fail(server, now, "it is joining itself");
+        return 0;
+    }
+    if (pull->joining) {
+        ask_vouch(server);
+        return 0;
+    }
+    return start_reading(server, now);
+}
+
+static int take_error(struct mkv_server *server, struct mkv_now now, const struct mkv_frame *frame)
+{
+    struct mkv_pull *pull = &server->cluster.pull;
+    char text[MKV_TEXT_MAX + 1];
+
+    if (frame->id == pull->id && pull->step == MKV_PULL_CHANGES &&
+        frame->error.code == MKV_E_STALE) { /* it does not know our checkpoint */
+        return start_walk(server, now);
+    }
+    memcpy(text, frame->error.text.at, frame->error.text.len);
+    text[frame->error.text.len] = '\0';
+    mkv_pull_fail(server, now, text);
+    return 0;
+}
+
+/* What the step that we are in waits for; anything else is MKV_E_UNEXPECTED. */
+static int take_answer(struct mkv_server *server, struct mkv_now now, const struct mkv_frame *frame)
+{
+    struct mkv_pull *pull = &server->cluster.pull;
+
+    if (frame->id != pull->id) {
+        return MKV_E_UNEXPECTED;
+    }
+    switch (pull->step) {
+    case MKV_PULL_VOUCHING:
+        return frame->kind == MKV_FRAME_VOUCHED ? take_vouched(server, now, &frame->vouched)
+                                                : MKV_E_UNEXPECTED;
+    case MKV_PULL_CHANGES:
+    case MKV_PULL_FETCHING:
+        if (frame->kind == MKV_FRAME_DATA) {
+            return take_data(server, now, &frame->data);
+        }
+        return frame->kind == MKV_FRAME_END ? take_end(server, now, &frame->end) : MKV_E_UNEXPECTED;
+    case MKV_PULL_CHECKING:
+        return frame->kind == MKV_FRAME_DIGEST ? take_digest(server, now, &frame->digest)
+                                               : MKV_E_UNEXPECTED;
+    case MKV_PULL_SPLITTING:
+        if (frame->kind == MKV_FRAME_SUMS) {
+            int error = mkv_walk_sums(&pull->walk, mkv_store_tree(server->store), frame->sums);
+
+            return error != 0 ? error : walk_on(server, now);
+        }
+        return MKV_E_UNEXPECTED;
+    case MKV_PULL_IDLE:
+    case MKV_PULL_DIALLING:
+    case MKV_PULL_GREETING:
+    case MKV_PULL_LOGIN:
+        break;
+    }
+    return MKV_E_UNEXPECTED;
+}
+
+static int take_frame(struct mkv_server *server, struct mkv_now now, const struct mkv_frame *frame)
+{
+    struct mkv_pull *pull = &server->cluster.pull;
+
+    if (frame->kind == MKV_FRAME_ERROR) {
+        return take_error(server, now, frame);
+    }
+    if (frame->kind == MKV_FRAME_BYE) {
+        mkv_pull_fail(server, now, "it closed the link");
+        return 0;
+    }
+    if (pull->step == MKV_PULL_GREETING && frame->kind == MKV_FRAME_HELLO) {
+        take_hello(server, now, &frame->hello);
+        return 0;
+    }
+    if (pull->step == MKV_PULL_LOGIN && frame->kind == MKV_FRAME_PEER) {
+        return take_peer(server, now, &frame->peer);
+    }
+    return take_answer(server, now, frame);
+}
+
+/* Whether it is the peer that made it, and not our memory or disk. */
+static bool is_peers_fault(int error)
+{
+    return error > MKV_E_NO_MEMORY;
+}
+
+int mkv_pull_frame(struct mkv_server *server, struct mkv_now now, const struct mkv_frame *frame)
+{
+    if (server->cluster.pull.step <= MKV_PULL_DIALLING) {
+        return 0; /* ended meanwhile */
+    }
+    server->cluster.pull.heard_ms = now.ms;
+
+    int error = take_frame(server, now, frame);
+
+    if (error != 0 && is_peers_fault(error)) {
+        mkv_pull_fail(server, now, mkv_error_text(error));
+        return 0;
+    }
+    return error;
+}
+
+void mkv_pull_time(struct mkv_server *server, struct mkv_now now)
+{
+    const struct mkv_pull *pull = &server->cluster.pull;
+
+    if (pull->step == MKV_PULL_IDLE) {
+        return;
+    }
+    if (now.ms - pull->heard_ms >= SILENCE_MS) {
+        mkv_pull_fail(server, now, "it does not answer");
+    } else {
+        mkv_server_wake_at(server, pull->heard_ms + SILENCE_MS);
+    }
+}

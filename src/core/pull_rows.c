@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "core/server_state.h"
+
+/*
+ * Merging what comes over a pull, and setting aside what its peer knows better (docs/protocol.md,
+ * 12).
+ */
+static int set_aside(struct mkv_server *server, const struct mkv_tree_entry *held)
+{
+    struct mkv_bytes key;
+    struct mkv_update update;
+
+    if (!held->head.present) {
+        return 0;
+    }
+
+    int error = mkv_store_row(server->store, held->position, &key, &update);
+
+    if (error == MKV_E_CORRUPT) { /* nothing to keep */
+        return 0;
+    }
+    if (error == 0) {
+        server->cluster.n_quarantined++;
+        server->cluster.pull.n_quarantined++;
+        mkv_effect_quarantine(server->effects, key, &update);
+        mkv_past_clear(&server->cluster.past);
+    }
+    return error;
+}
+
+static int put(struct mkv_server *server, struct mkv_bytes key, const struct mkv_update *update)
+{
+    struct mkv_head head = mkv_head_of(update);
+    int error = mkv_store_put(server->store, key, &head, update);
+
+    mkv_tock_see(&server->tock, update->tock);
+    return error != 0 ? error : mkv_past_add(&server->cluster.past, mkv_sync_digest(server));
+}
+
+/*
+ * Up to the bound they are right, even if ours would win: it has been forgotten there since, or
+ * was never accepted by anybody who counts.
+ */
+static int merge_bound(struct mkv_server *server,
+                       struct mkv_now now,
+                       struct mkv_bytes key,
+                       const struct mkv_update *update)
+{
+    struct mkv_tree_entry held;
+    struct mkv_head head = mkv_head_of(update);
+    uint64_t bound = server->cluster.pull.bound;
+    int error;
+
+    if (!mkv_tree_find(mkv_store_tree(server->store), key, &held)) {
+        bool forgotten = !update->present && update->tock <= server->cluster.floor.floor;
+
+        return forgotten ? 0 : put(server, key, update);
+    }
+    if (mkv_head_compare(&held.head, &head) <= 0 || held.head.tock > bound ||
+        !MKV_RULE(FROZEN_WINS)) {
+        return mkv_ingest_merge(server, now, key, update);
+    }
+    error = set_aside(server, &held);
+    return error != 0 ? error : put(server, key, update);
+}
+
+static int merge_row(struct mkv_server *server, struct mkv_now now, const struct mkv_update *update)
+{
+    struct mkv_cluster *cluster = &server->cluster;
+    struct mkv_bytes key = mkv_buf_bytes(&cluster->pull.rows.key);
+
+    cluster->pull.n_rows++;
+    if (cluster->pull.step == MKV_PULL_FETCHING && update->tock <= cluster->pull.bound) {
+        return merge_bound(server, now, key, update);
+    }
+    if (update->tock <= cluster->floor.floor && MKV_RULE(FROZEN_SKIPS)) {
+        return 0;
+    }
+    return mkv_ingest_merge(server, now, key, update);
+}
+
+/* What to fetch next is read along with the rows that come. */
+int mkv_pull_next_range(struct mkv_pull *pull)
+{
+    pull->in_range = mkv_range_reader_next(&pull->ranges, &pull->range);
+    if (pull->in_range) {
+        mkv_buf_clear(&pull->cursor);
+        return mkv_buf_append(&pull->cursor, pull->range.from);
+    }
+    return 0;
+}
+
+/* What we hold from the cursor on and before @upto (empty: the end) is not there at the other's. */
+static int drop_until(struct mkv_server *server, struct mkv_bytes upto)
+{
+    struct mkv_pull *pull = &server->cluster.pull;
+    struct mkv_tree_entry held;
+    int error = 0;
+
+    if (pull->bound == 0 || !MKV_RULE(FROZEN_WINS)) {
+        return 0;
+    }
+    while (error == 0 &&
+           mkv_tree_at(mkv_store_tree(server->store), mkv_buf_bytes(&pull->cursor), &held) &&
+           (upto.len == 0 || mkv_bytes_compare(held.key, upto) < 0)) {
+        mkv_buf_clear(&pull->cursor);
+        error = mkv_buf_append(&pull->cursor, held.key);
+        if (error == 0 && held.head.tock <= pull->bound) {
+            error = set_aside(server, &held);
+            if (error == 0) {
+                error = mkv_store_remove(server->store, mkv_buf_bytes(&pull->cursor));
+            }
+        }
+        if (error == 0) { /* the next key there can be */
+            error = mkv_buf_append_u8(&pull->cursor, 0);
+        }
+    }
+    return error;
+}
+
+/* A row of the ranges asked for: all that lies before it, they do not have. */
+static int advance(struct mkv_server *server, struct mkv_bytes key)
+{
+    struct mkv_pull *pull = &server->cluster.pull;
+    int error = 0;
+
+    while (error == 0 && pull->in_range && pull->range.to.len > 0 &&
+           mkv_bytes_compare(key, pull->range.to) >= 0) {
+        error = drop_until(server, pull->range.to);
+        if (error == 0) {
+            error = mkv_pull_next_range(pull);
+        }
+    }
+    if (error == 0 && (!pull->in_range || mkv_bytes_compare(key, pull->range.from) < 0)) {
+        return MKV_E_MALFORMED;
+    }
+    if (error == 0) {
+        error = drop_until(server, key);
+    }
+    if (error == 0) {
+        mkv_buf_clear(&pull->cursor);
+        error = mkv_buf_append(&pull->cursor, key);
+    }
+    return error != 0 ? error : mkv_buf_append_u8(&pull->cursor, 0);
+}
+
+int mkv_pull_end_ranges(struct mkv_server *server)
+{
+    struct mkv_pull *pull = &server->cluster.pull;
+    int error = 0;
+
+    while (error == 0 && pull->in_range) {
+        error = drop_until(server, pull->range.to);
+        if (error == 0) {
+            error = mkv_pull_next_range(pull);
+        }
+    }
+    return error;
+}
+
+int mkv_pull_rows(struct mkv_server *server, struct mkv_now now, struct mkv_bytes rows)
+{
+    struct mkv_pull *pull = &server->cluster.pull;
+    struct mkv_update update;
+    int error = mkv_row_reader_page(&pull->rows, rows);
+
+    while (error == 0 && mkv_row_reader_next(&pull->rows, &update)) {
+        if (pull->step == MKV_PULL_FETCHING) {
+            error = advance(server, mkv_buf_bytes(&pull->rows.key));
+        }
+        if (error == 0) {
+            error = merge_row(server, now, &update);
+        }
+    }
+    return error != 0 ? error : pull->rows.cbor.error;
+}
