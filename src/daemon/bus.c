@@ -98,7 +98,7 @@ static void on_mqtt_message(void *context, const struct mkv_mqtt_message *messag
 void mkv_daemon_say_ready(struct daemon *daemon)
 {
     char broker[MKV_ADDRESS_TEXT_MAX];
-    struct mkv_address address = daemon->config->broker;
+    struct mkv_address address = *mkv_mqtt_address(daemon->mqtt);
 
     if (daemon->broker != NULL && !mkv_broker_tcp_address(daemon->broker, &address)) {
         (void)mkv_broker_unix_address(daemon->broker, &address);
@@ -166,13 +166,17 @@ int mkv_daemon_open_mqtt(struct daemon *daemon, struct mkv_why *why)
         .answered = on_mqtt_answered,
     };
     char client_id[MKV_NAME_MAX + 32];
-    struct mkv_mqtt_options options = {.address = daemon->config->broker, .client_id = client_id};
+    const struct mkv_daemon_config *config = daemon->config;
+    struct mkv_mqtt_options options = {.address = config->brokers[0], .client_id = client_id};
 
     /* The random part keeps two servers of one name from throwing each other out for ever. */
     (void)snprintf(client_id, sizeof(client_id), "%s:0:%08" PRIx32, daemon->config->name,
                    (uint32_t)mkv_entropy_u64());
     if (daemon->broker != NULL) {
         (void)mkv_broker_unix_address(daemon->broker, &options.address);
+    } else {
+        options.others = config->brokers + 1;
+        options.n_others = config->n_brokers - 1;
     }
     return mkv_mqtt_new(daemon->loop, &options, &events, daemon, why, &daemon->mqtt);
 }

@@ -29,7 +29,8 @@ const char mkv_config_help[] =
     "  --name NAME        of this server (default: the host's name)\n"
     "  --state DIR        where it keeps its data (default: /var/lib/moat-kv for root,\n"
     "                     else ~/.local/state/moat-kv)\n"
-    "  --broker BROKER    embedded (default), embedded:PORT, mqtt://HOST[:PORT] or unix:PATH\n"
+    "  --broker BROKER    embedded (default), embedded:PORT, mqtt://HOST[:PORT] or unix:PATH;\n"
+    "                     several times for a broker that has several addresses\n"
     "  --listen ADDRESS   unix:PATH or tcp://127.0.0.1[:PORT]; may be given several times\n"
     "                     (default: unix:DIR/link.sock)\n"
     "  --root ROOT        topic root (default: moat/main)\n"
@@ -102,31 +103,57 @@ static int read_number(const char *text, uint64_t max, uint64_t *ret_number)
     return 0;
 }
 
-static int set_broker(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+/* @text is what follows "embedded": nothing, or a colon and a port. */
+static int set_embedded_port(struct mkv_daemon_config *config,
+                             const char *text,
+                             struct mkv_why *why)
 {
     uint64_t port = 0;
-    int error;
 
-    config->embedded = strcmp(text, "embedded") == 0;
-    config->embedded_port = 0;
-    if (config->embedded) {
-        return 0;
+    if (text[0] != '\0' && read_number(text + 1, UINT16_MAX, &port) != 0) {
+        return mkv_why_error(why, MKV_E_BAD_NUMBER, "'%s' is no port number", text + 1);
     }
-    if (strncmp(text, "embedded:", 9) == 0) {
-        config->embedded = true;
-        error = read_number(text + 9, UINT16_MAX, &port);
-        if (error != 0) {
-            return mkv_why_error(why, error, "'%s' is no port number", text + 9);
-        }
-        config->embedded_port = (uint16_t)port;
-        return 0;
+    config->embedded_port = (uint16_t)port;
+    return 0;
+}
+
+static int add_broker(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+{
+    struct mkv_address *address = &config->brokers[config->n_brokers];
+    bool is_embedded = strcmp(text, "embedded") == 0 || strncmp(text, "embedded:", 9) == 0;
+
+    if (config->n_brokers == MKV_DAEMON_BROKERS_MAX) {
+        return mkv_why_error(why, MKV_E_TOO_MANY, "a broker may have %u addresses at most",
+                             MKV_DAEMON_BROKERS_MAX);
     }
-    error = mkv_address_parse(mkv_bytes_of(text), &config->broker, why);
-    if (error == 0 && config->broker.scheme == MKV_ADDRESS_TCP) {
+    if ((is_embedded && config->n_brokers > 0) || (config->embedded && !config->broker_default)) {
+        return mkv_why_error(why, MKV_E_BAD_ARGUMENT,
+                             "a server has one broker, its own or another: take out 'embedded' or "
+                             "the others");
+    }
+    config->embedded = is_embedded;
+    config->broker_default = false;
+    if (is_embedded) {
+        return set_embedded_port(config, text + strlen("embedded"), why);
+    }
+
+    int error = mkv_address_parse(mkv_bytes_of(text), address, why);
+
+    if (error == 0 && address->scheme == MKV_ADDRESS_TCP) {
         error = mkv_why_error(why, MKV_E_BAD_ARGUMENT,
                               "a broker's address looks like mqtt://HOST[:PORT], not '%s'", text);
     }
+    config->n_brokers += error == 0;
     return error;
+}
+
+/* Those on the command line replace those of the file. */
+static void clear_brokers(struct mkv_daemon_config *config)
+{
+    config->n_brokers = 0;
+    config->embedded = true;
+    config->embedded_port = 0;
+    config->broker_default = true;
 }
 
 static int add_listen(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
@@ -155,6 +182,11 @@ static int add_listen(struct mkv_daemon_config *config, const char *text, struct
         config->n_listen++;
     }
     return error;
+}
+
+static void clear_listen(struct mkv_daemon_config *config)
+{
+    config->n_listen = 0;
 }
 
 static int set_root(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
@@ -257,22 +289,22 @@ static int set_verbose(struct mkv_daemon_config *config, const char *text, struc
 struct setting {
     const char *name;
     int (*set)(struct mkv_daemon_config *config, const char *text, struct mkv_why *why);
-    bool list; /* may be given several times */
+    void (*clear)(struct mkv_daemon_config *config); /* of a list: it may be given several times */
 };
 
 static const struct setting settings[] = {
-    {"name", set_name, false},
-    {"state", set_state, false},
-    {"broker", set_broker, false},
-    {"listen", add_listen, true},
-    {"root", set_root, false},
-    {"profile", set_profile, false},
-    {"qos", set_qos, false},
-    {"clock", set_clock, false},
-    {"ack-window", set_ack_window, false},
-    {"store-max", set_store_max, false},
-    {"verbose", set_verbose, false},
-    {"ping", set_ping, false},
+    {"name", set_name, NULL},
+    {"state", set_state, NULL},
+    {"broker", add_broker, clear_brokers},
+    {"listen", add_listen, clear_listen},
+    {"root", set_root, NULL},
+    {"profile", set_profile, NULL},
+    {"qos", set_qos, NULL},
+    {"clock", set_clock, NULL},
+    {"ack-window", set_ack_window, NULL},
+    {"store-max", set_store_max, NULL},
+    {"verbose", set_verbose, NULL},
+    {"ping", set_ping, NULL},
 };
 
 static const struct setting *find_setting(const char *name)
@@ -338,7 +370,7 @@ static int take_pair(struct mkv_daemon_config *config,
                              "line %zu: there is no setting '%s' (moat-kvd --help lists them)",
                              key->start_mark.line + 1, name == NULL ? "" : name);
     }
-    if (setting->list && value->type == YAML_SEQUENCE_NODE) {
+    if (setting->clear != NULL && value->type == YAML_SEQUENCE_NODE) {
         return take_list(config, setting, document, value, why);
     }
     return take_value(config, setting, value, why);
@@ -459,7 +491,7 @@ static enum mkv_config_verdict read_options(int argc,
                                             struct mkv_daemon_config *config,
                                             struct mkv_why *why)
 {
-    bool listen_given = false;
+    uint32_t given = 0; /* bits: settings */
     int index = 0;
     int code;
 
@@ -479,10 +511,12 @@ static enum mkv_config_verdict read_options(int argc,
         } else if (code == OPTION_SETTING) {
             const struct setting *setting = find_setting(options[index].name);
 
-            if (setting->list && !listen_given) { /* replaces the file's */
-                config->n_listen = 0;
-                listen_given = true;
+            uint32_t bit = 1U << (setting - settings);
+
+            if (setting->clear != NULL && (given & bit) == 0) { /* replaces the file's */
+                setting->clear(config);
             }
+            given |= bit;
             if (setting->set(config, optarg, why) != 0) {
                 return MKV_CONFIG_WRONG;
             }
@@ -545,6 +579,7 @@ enum mkv_config_verdict mkv_config_read(int argc,
                                         struct mkv_why *why)
 {
     struct mkv_daemon_config config = {.embedded = true,
+                                       .broker_default = true,
                                        .qos = 1,
                                        .ack_window_ms = ACK_WINDOW_MS,
                                        .ping_ms = PING_MS,

@@ -15,15 +15,18 @@
 #include "io/why.h"
 #include "wire/topic.h"
 
-#define MKV_DAEMON_LISTEN_MAX 8U
-#define MKV_DAEMON_TEXT_MAX   256U
+#define MKV_DAEMON_LISTEN_MAX  8U
+#define MKV_DAEMON_BROKERS_MAX 8U
+#define MKV_DAEMON_TEXT_MAX    256U
 
 struct mkv_daemon_config {
     char name[MKV_NAME_MAX + 1];
     char state[MKV_DAEMON_TEXT_MAX]; /* directory, absolute */
     bool embedded;                   /* run a broker of our own ... */
     uint16_t embedded_port;          /* ... on this port of 127.0.0.1; 0: any free one */
-    struct mkv_address broker;       /* otherwise: this one */
+    bool broker_default;             /* nobody has named one */
+    uint32_t n_brokers;              /* otherwise: addresses of another, in this order */
+    struct mkv_address brokers[MKV_DAEMON_BROKERS_MAX];
     uint32_t n_listen;
     struct mkv_address listen[MKV_DAEMON_LISTEN_MAX];
     char root[MKV_DAEMON_TEXT_MAX];

@@ -109,7 +109,9 @@ static void list_addresses(struct daemon *daemon, struct mkv_server_config *serv
         add_address(daemon, &server->links, mkv_listener_address(daemon->listeners[i]));
     }
     if (daemon->broker == NULL) {
-        add_address(daemon, &server->brokers, &daemon->config->broker);
+        for (uint32_t i = 0; i < daemon->config->n_brokers; i++) {
+            add_address(daemon, &server->brokers, &daemon->config->brokers[i]);
+        }
         return;
     }
     if (mkv_broker_unix_address(daemon->broker, &address)) {

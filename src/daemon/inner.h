@@ -61,7 +61,7 @@ struct daemon {
     struct mkv_why why;
 
     /* What the node's configuration borrows. */
-    char address_texts[MKV_DAEMON_LISTEN_MAX + 2][MKV_ADDRESS_TEXT_MAX];
+    char address_texts[MKV_DAEMON_LISTEN_MAX + MKV_DAEMON_BROKERS_MAX][MKV_ADDRESS_TEXT_MAX];
     uint32_t n_address_texts;
     char host[256];
 };

@@ -50,10 +50,13 @@ struct mkv_mqtt {
     struct mkv_why failure; /* of the last try */
     bool timed_out;
     int64_t connect_by_ms;
-    int64_t reached_ms;     /* when the present attempt got so far; 0: not yet */
-    int protocol;           /* of the present attempt: 5 or 4 */
-    uint32_t n_hung_up;     /* in a row */
-    uint32_t n_failures;    /* in a row */
+    int64_t reached_ms;  /* when the present attempt got so far; 0: not yet */
+    int protocol;        /* of the present attempt: 5 or 4 */
+    uint32_t n_hung_up;  /* in a row */
+    uint32_t n_failures; /* in a row */
+    struct mkv_address choices[1 + MKV_MQTT_OTHERS_MAX];
+    uint32_t n_choices;
+    uint32_t choice;        /* that of options.address */
     int64_t connected_ms;   /* when */
     struct mkv_timer timer; /* limit to connecting, or the wait */
     struct mkv_mosq *mosq;  /* owned; while CONNECTING and CONNECTED */
@@ -78,9 +81,14 @@ static void drop(struct mkv_mqtt *mqtt)
 /* Half of the wait is left to chance, lest all clients of a broker come back at once. */
 static int64_t back_off_ms(struct mkv_mqtt *mqtt, int error)
 {
+    uint32_t n_rounds = mqtt->n_failures / mqtt->n_choices;
+    bool round_is_over = (mqtt->n_failures + 1) % mqtt->n_choices == 0;
     int64_t wait_ms = BACK_OFF_MIN_MS;
 
-    for (uint32_t i = 0; i < mqtt->n_failures && wait_ms < BACK_OFF_MAX_MS; i++) {
+    if (!round_is_over) { /* the next address has done nothing wrong yet */
+        return 0;
+    }
+    for (uint32_t i = 0; i < n_rounds && wait_ms < BACK_OFF_MAX_MS; i++) {
         wait_ms *= 2;
     }
     if ((error == MKV_E_REFUSED || error == MKV_E_NOT_AUTHORISED) && wait_ms < BACK_OFF_REFUSED) {
@@ -111,6 +119,8 @@ __attribute__((format(printf, 3, 4))) static void end(struct mkv_mqtt *mqtt,
     mqtt->n_failures = stable ? 0 : mqtt->n_failures;
     mkv_timer_set(&mqtt->timer, back_off_ms(mqtt, error));
     mqtt->n_failures++;
+    mqtt->choice = (mqtt->choice + 1) % mqtt->n_choices;
+    mqtt->options.address = mqtt->choices[mqtt->choice];
     if (mqtt->events.disconnected != NULL) {
         mqtt->events.disconnected(mqtt->context, error, &why);
     }
@@ -423,6 +433,16 @@ static void set_defaults(struct mkv_mqtt_options *options)
     options->answer_ms = options->answer_ms != 0 ? options->answer_ms : MKV_MQTT_ANSWER_MS;
 }
 
+static void set_choices(struct mkv_mqtt *mqtt, const struct mkv_mqtt_options *options)
+{
+    mqtt->choices[0] = options->address;
+    for (uint32_t i = 0; i < options->n_others; i++) {
+        mqtt->choices[1 + i] = options->others[i];
+    }
+    mqtt->n_choices = 1 + options->n_others;
+    mqtt->options.others = NULL; /* they are not ours */
+}
+
 static int check_options(const struct mkv_mqtt_options *options, struct mkv_why *why)
 {
     size_t len = options->client_id != NULL ? strlen(options->client_id) : 0;
@@ -431,6 +451,10 @@ static int check_options(const struct mkv_mqtt_options *options, struct mkv_why 
     if (len == 0 || len > CLIENT_ID_MAX || mosquitto_validate_utf8(options->client_id, (int)len)) {
         return mkv_why_error(why, MKV_E_BAD_ARGUMENT,
                              "an MQTT client id has 1 to %u bytes of UTF-8", CLIENT_ID_MAX);
+    }
+    if (options->n_others > MKV_MQTT_OTHERS_MAX) {
+        return mkv_why_error(why, MKV_E_BAD_ARGUMENT, "a broker may have %u addresses at most",
+                             1 + MKV_MQTT_OTHERS_MAX);
     }
     if (keepalive_s != 0 && (keepalive_s < KEEPALIVE_MIN || keepalive_s > UINT16_MAX)) {
         return mkv_why_error(why, MKV_E_BAD_ARGUMENT, "the keepalive time is %d to %u seconds",
@@ -467,6 +491,7 @@ int mkv_mqtt_new(struct mkv_loop *loop,
         return mkv_why_error(why, MKV_E_NO_MEMORY, "%s", mkv_error_text(MKV_E_NO_MEMORY));
     }
     set_defaults(&mqtt->options);
+    set_choices(mqtt, options);
     mkv_timer_set(&mqtt->timer, 0);
     *ret_mqtt = mqtt;
     return 0;
@@ -522,6 +547,11 @@ int mkv_mqtt_publish(struct mkv_mqtt *mqtt, const struct mkv_mqtt_message *messa
     return push(mqtt, &request, message->topic, message->payload);
 }
 
+const struct mkv_address *mkv_mqtt_address(const struct mkv_mqtt *mqtt)
+{
+    return &mqtt->options.address;
+}
+
 bool mkv_mqtt_is_connected(const struct mkv_mqtt *mqtt)
 {
     return mqtt->state == CONNECTED;
@@ -558,5 +588,8 @@ void mkv_mqtt_resume(struct mkv_mqtt *mqtt)
 void mkv_mqtt_redirect(struct mkv_mqtt *mqtt, const struct mkv_address *address)
 {
     mqtt->options.address = *address;
+    mqtt->choices[0] = *address;
+    mqtt->n_choices = 1;
+    mqtt->choice = 0;
     mkv_task_defer(mqtt->loop, &mqtt->task);
 }

@@ -30,7 +30,8 @@
 #include "io/loop.h"
 #include "io/why.h"
 
-#define MKV_MQTT_IN_FLIGHT_MAX 500U               /* libmosquitto's window is O(n^2) */
+#define MKV_MQTT_IN_FLIGHT_MAX 500U /* libmosquitto's window is O(n^2) */
+#define MKV_MQTT_OTHERS_MAX    7U
 #define MKV_MQTT_QUEUE_MAX     ((size_t)16 << 20) /* default of queue_max */
 #define MKV_MQTT_CONNECT_MS    10000              /* default of connect_ms */
 #define MKV_MQTT_GRANT_MS      30000 /* default of grant_ms: nats-server may take 11 s, see io/mqtt.c */
@@ -52,10 +53,12 @@ struct mkv_mqtt_will {
 };
 
 struct mkv_mqtt_options {
-    struct mkv_address address; /* UNIX, MQTT or TCP */
-    const char *client_id;      /* 1 to 65535 bytes of UTF-8 */
-    const char *user;           /* or NULL */
-    const char *password;       /* or NULL */
+    struct mkv_address address;       /* UNIX, MQTT or TCP */
+    const struct mkv_address *others; /* of the same broker, tried in turn where that one fails */
+    uint32_t n_others;                /* at most MKV_MQTT_OTHERS_MAX */
+    const char *client_id;            /* 1 to 65535 bytes of UTF-8 */
+    const char *user;                 /* or NULL */
+    const char *password;             /* or NULL */
     struct mkv_mqtt_will will;
     enum mkv_mqtt_version version;
     int keepalive_s;  /* 5 to 65535; 0: 20 */
@@ -130,6 +133,9 @@ int mkv_mqtt_publish(struct mkv_mqtt *mqtt,
                      const struct mkv_mqtt_message *message,
                      uint64_t cookie) MKV_MUST_CHECK;
 
+/* Where the present or last attempt went, or the connection goes. */
+const struct mkv_address *mkv_mqtt_address(const struct mkv_mqtt *mqtt);
+
 bool mkv_mqtt_is_connected(const struct mkv_mqtt *mqtt);
 
 /* 5 or 4 (that is 3.1.1) while connected, else 0. */
@@ -145,7 +151,8 @@ size_t mkv_mqtt_queued(const struct mkv_mqtt *mqtt);
 void mkv_mqtt_pause(struct mkv_mqtt *mqtt);
 void mkv_mqtt_resume(struct mkv_mqtt *mqtt);
 
-/* Drops the present connection (told by `disconnected`) or wait, and connects to @address now. */
+/* Drops the present connection (told by `disconnected`) or wait, and connects to @address now, which
+ * replaces all others. */
 void mkv_mqtt_redirect(struct mkv_mqtt *mqtt, const struct mkv_address *address);
 
 #endif

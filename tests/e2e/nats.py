@@ -89,4 +89,38 @@ def test_one_server_at_a_cluster(place):
     equal(json.loads(found.stdout), 2, "what was found")
 
 
-rig.main(test_one_server_at_a_cluster)
+def keep_writing(writer, wanted, n_writes):
+    for _ in range(n_writes):
+        number = writer.n_sent + 1
+        writer.send(f"w:{number}", cbor2.dumps(number))
+        wanted[f"w:{number}"] = number
+    writer.flush()
+
+
+def until_acked(writer):
+    wait_for(lambda: len(writer.acked()) == writer.n_sent,
+             lambda: f"{writer.n_sent - len(writer.acked())} ACKs:\n{writer.process.words()}", 60)
+
+
+def test_node_is_killed(place):
+    cluster = brokers.NatsCluster(place).start()
+    server = place.server(broker=[node.address for node in cluster.nodes], options=PORTABLE)
+    watcher = rig.Watcher(place, server).until_synced()
+    writer = rig.Writer(place, server)
+    wanted = {}
+    victims = sorted(cluster.nodes, key=lambda node: node.address != server.broker)  # its own first
+    for node in victims[:rig.size(1, 1, 3)]:
+        keep_writing(writer, wanted, 100)
+        until_acked(writer)
+        node.kill()
+        keep_writing(writer, wanted, rig.size(1000, 300))
+        until_acked(writer)
+        watcher.until_equal(wanted)
+        rig.cli(server, "--timeout", "60", "set", f"new:{node.number}", "1")  # connects only now
+        wanted[f"new:{node.number}"] = 1
+        rig.same_trees(rig.tree_of(server), wanted, "the server")
+        node.start().until_up()
+    watcher.until_equal(wanted)
+
+
+rig.main(test_one_server_at_a_cluster, test_node_is_killed, at_once=2)

@@ -9,7 +9,8 @@ import stat
 import subprocess
 import time
 
-import rig
+import rig  # first: it knows where the others are
+import proxy
 from rig import check, equal, wait_for
 
 MOSQUITTO = "/usr/sbin/mosquitto"
@@ -154,7 +155,34 @@ def test_nobody_answers_at_the_broker(place):
         equal(server.end(), 0, "exit status")
 
 
-rig.main(test_sigterm_ends_in_order, test_sigterm_during_the_start,
+def test_broker_has_several_addresses(place):
+    broker = place.broker()
+    wires = [proxy.Proxy(("127.0.0.1", broker.port)) for _ in range(2)]
+    addresses = [f"mqtt://127.0.0.1:{wire.port}" for wire in wires]
+    wires[0].cut()
+    server = place.server(broker=addresses)
+    equal(server.broker, addresses[1], "the address that is reached")
+    writer = rig.Writer(place, server)
+    for wire, other in (wires, wires[::-1]):
+        other.cut()
+        wire.heal()
+        writer.send("a", b"\x01")
+        writer.flush()
+        wait_for(lambda: len(writer.acked()) == writer.n_sent, "an ACK over the other address")
+    for wire in wires:
+        wire.close()
+
+
+def test_one_broker_only(place):
+    for words in (["embedded", "mqtt://127.0.0.1"], ["mqtt://127.0.0.1", "embedded:1884"],
+                  ["embedded", "embedded"], ["tcp://127.0.0.1"], ["embedded:x"],
+                  ["mqtt://127.0.0.1"] * 9):
+        server = rig.Server(place, "two", broker=words).launch()
+        equal(server.process.wait(), 2, f"exit status with {words}")
+        equal(server.words().count("\n"), 1, f"lines with {words}")
+
+
+rig.main(test_broker_has_several_addresses, test_one_broker_only, test_sigterm_ends_in_order, test_sigterm_during_the_start,
          test_second_server_in_the_same_directory, test_addresses_in_use,
          test_stale_sockets_are_no_obstacle, test_something_else_in_the_way,
          test_killed_parent_takes_its_broker_along, test_no_broker_program,

@@ -9,7 +9,7 @@ processes in a directory of their own, and TAP output.
     rig.main(test_something, ...)
 
 Arguments of each test program: the build folder, and "plain" or "sanitized", which says how much
-work to do and how long to wait.  Every wait has a deadline and an end that is waited for.
+work to do and how long to wait; --soak for far more work.  Every wait has a deadline and an end that is waited for.
 """
 import argparse
 import atexit
@@ -38,6 +38,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
 class Settings:
     build = os.path.join(ROOT, "build")
     sanitized = False
+    soak = False
     seed = None
 
 
@@ -73,7 +74,10 @@ def shorten(thing, length=600):
     return text if len(text) <= length else text[:length] + f"... ({len(text)} characters)"
 
 
-def size(plain, sanitized):
+def size(plain, sanitized, soak=None):
+    """How much to do; @soak: where nobody waits for it."""
+    if settings.soak and soak is not None:
+        return soak
     return sanitized if settings.sanitized else plain
 
 
@@ -216,7 +220,8 @@ class Server:
         self.place = place
         self.name = name
         self.state = state or os.path.join(place.path, f"state-{name}")
-        self.options = list(options) + (["--broker", broker] if broker else [])
+        brokers = [broker] if isinstance(broker, str) else broker or []
+        self.options = list(options) + [word for one in brokers for word in ("--broker", one)]
         self.prefix = prefix
         self.env = env
         self.process = None
@@ -574,11 +579,13 @@ def main(*cases, at_once=1):
     parser = argparse.ArgumentParser()
     parser.add_argument("build", nargs="?", default=settings.build)
     parser.add_argument("how", nargs="?", choices=["plain", "sanitized"], default="plain")
+    parser.add_argument("--soak", action="store_true", help="do far more, for hours if need be")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--only", help="a part of the name of the cases to run")
     arguments = parser.parse_args()
     settings.build = os.path.abspath(arguments.build)
     settings.sanitized = arguments.how == "sanitized"
+    settings.soak = arguments.soak
     settings.seed = arguments.seed if arguments.seed is not None else random.randrange(1 << 31)
     if arguments.only:
         cases = [case for case in cases if arguments.only in case.__name__]
