@@ -11,7 +11,7 @@
 #define SERVERS_A_PERIOD                                                                           \
     100 /* beyond so many, pings get rarer: their number grows with the square */
 #define JOINING_PER_PING 10  /* a joining server is in a hurry */
-#define ANSWER_MS        200 /* no more pings than one in so long are sent in answer to others */
+#define ANSWER_MS        200 /* pings in answer to others are at least so far apart */
 #define CLASH_MS         500 /* a ping of a process that has just died may still be on its way */
 #define UPTIME_CLEAR_S   2   /* uptimes closer than this do not tell who came first */
 #define ECHOES_MAX       2   /* copies of our own ping that can have a good reason */
@@ -352,16 +352,19 @@ static int note_ping(struct mkv_server *server,
     return error;
 }
 
-/* It looks for somebody to join: the first in rank tells it at once. */
+/* It looks for somebody to join: the first in rank tells it at once, or soon. */
 static void answer_joiner(struct mkv_server *server,
                           struct mkv_now now,
                           const struct mkv_ping *ping)
 {
-    const struct mkv_cluster *cluster = &server->cluster;
+    struct mkv_cluster *cluster = &server->cluster;
+    int64_t at_ms =
+        cluster->pinged_ms + ANSWER_MS > now.ms ? cluster->pinged_ms + ANSWER_MS : now.ms;
 
-    if (cluster->ready && now.ms - cluster->pinged_ms >= ANSWER_MS &&
+    if (cluster->ready && at_ms < cluster->ping_ms &&
         mkv_actor_rank(server, now, mkv_bytes(ping->uuid, MKV_UUID_LEN)) == 0) {
-        mkv_actor_ping(server, now, MKV_ACT_READY);
+        cluster->ping_ms = at_ms;
+        mkv_server_wake_at(server, at_ms);
     }
 }
 
