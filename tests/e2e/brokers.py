@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-Brokers that are more than one process: a cluster of nats-server.
+Brokers that are more than one process: a cluster of nats-server, mosquittos with bridges.
 
 Each is made for a rig.Place, which ends its processes.
 """
 import os
 import shutil
 
-import rig
+import rig  # first: it knows where the others are
+import proxy
 from rig import check, wait_for
 
 NATS_CONFIG = """\
@@ -68,3 +69,27 @@ class NatsCluster:
         for node in self.nodes:
             node.until_up()
         return self
+
+
+class Bridge:
+    """
+    A wire between two mosquittos that can be cut, and a bridge over it that repeats everything both
+    ways.  Make it before @near is started.  What waits while the wire is cut must not be lost, or
+    the test would be about mosquitto: hence no limits, and MQTT 3.1.1, whose session on the far side
+    outlives a connection.
+    """
+
+    def __init__(self, near, far, qos=1, **more):
+        self.wire = proxy.Proxy(("127.0.0.1", far.port))
+        settings = {"bridge_protocol_version": "mqttv311", "cleansession": "false",
+                    "notifications": "false", "keepalive_interval": 5, "restart_timeout": 1} | more
+        near.lines += [f"connection to-{far.port}", f"address 127.0.0.1:{self.wire.port}",
+                       f"topic # both {qos}", *(f"{key} {value}" for key, value in settings.items())]
+
+    def until_up(self):
+        wait_for(lambda: self.wire.n_open() > 0, "the bridge")
+
+
+def mosquitto(place):
+    """One that keeps what waits for a bridge; not started."""
+    return rig.Broker(place, ["max_inflight_messages 60000", "set_tcp_nodelay true"])

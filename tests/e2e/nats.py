@@ -10,6 +10,7 @@ import cbor2
 import paho.mqtt.client as paho
 
 import brokers
+import cluster
 import rig
 from rig import check, equal, wait_for
 
@@ -58,9 +59,9 @@ def write_file(place, n_entries):
 
 
 def test_one_server_at_a_cluster(place):
-    cluster = brokers.NatsCluster(place).start()
-    server = place.server(broker=cluster.nodes[0].address, options=PORTABLE)
-    listener = Listener(cluster.nodes[1], "moat/main/d/#")
+    nats = brokers.NatsCluster(place).start()
+    server = place.server(broker=nats.nodes[0].address, options=PORTABLE)
+    listener = Listener(nats.nodes[1], "moat/main/d/#")
     watcher = rig.Watcher(place, server).until_synced()
     wanted = {}
 
@@ -83,7 +84,7 @@ def test_one_server_at_a_cluster(place):
     equal(len(dots), n_updates, "updates seen at another node")
     listener.end()
 
-    found = rig.run_cli(["--broker", cluster.nodes[2].address, "--root", "moat/main"],
+    found = rig.run_cli(["--broker", nats.nodes[2].address, "--root", "moat/main"],
                         "-o", "json", "get", "with:.dot")
     equal(found.returncode, 0, f"finding the server over another node ({found.stderr})")
     equal(json.loads(found.stdout), 2, "what was found")
@@ -103,12 +104,12 @@ def until_acked(writer):
 
 
 def test_node_is_killed(place):
-    cluster = brokers.NatsCluster(place).start()
-    server = place.server(broker=[node.address for node in cluster.nodes], options=PORTABLE)
+    nats = brokers.NatsCluster(place).start()
+    server = place.server(broker=[node.address for node in nats.nodes], options=PORTABLE)
     watcher = rig.Watcher(place, server).until_synced()
     writer = rig.Writer(place, server)
     wanted = {}
-    victims = sorted(cluster.nodes, key=lambda node: node.address != server.broker)  # its own first
+    victims = sorted(nats.nodes, key=lambda node: node.address != server.broker)  # its own first
     for node in victims[:rig.size(1, 1, 3)]:
         keep_writing(writer, wanted, 100)
         until_acked(writer)
@@ -123,4 +124,37 @@ def test_node_is_killed(place):
     watcher.until_equal(wanted)
 
 
-rig.main(test_one_server_at_a_cluster, test_node_is_killed, at_once=2)
+def test_servers_at_all_nodes(place):
+    """Each with clients of its own; a node is killed, and later another one."""
+    nats = brokers.NatsCluster(place).start()
+    addresses = [node.address for node in nats.nodes]
+    servers = cluster.start(place, [addresses[i:] + addresses[:i] for i in range(3)], PORTABLE)
+    writers = [rig.Writer(place, server) for server in servers]
+    watcher = rig.Watcher(place, servers[0]).until_synced()
+    wanted = {}
+
+    def keep_all_writing(n_writes):
+        for server, writer in zip(servers, writers):
+            for _ in range(n_writes):
+                number = writer.n_sent + 1
+                writer.send(f"{server.name}:{number}", cbor2.dumps(number))
+                wanted[f"{server.name}:{number}"] = number
+            writer.flush()
+
+    keep_all_writing(100)
+    for writer in writers:
+        until_acked(writer)
+    cluster.until_equal(servers)
+    for node in nats.nodes[1:rig.size(2, 2, 3)]:
+        node.kill()
+        keep_all_writing(rig.size(300, 100, 3000))
+        for writer in writers:
+            until_acked(writer)
+        cluster.until_equal(servers)
+        node.start().until_up()
+    cluster.same_dumps(servers)
+    rig.same_trees(cluster.tree_of(servers[2]), wanted, "the servers")
+    wait_for(lambda: len(watcher.tree) >= len(wanted), "the watcher to see all")
+
+
+rig.main(test_one_server_at_a_cluster, test_node_is_killed, test_servers_at_all_nodes, at_once=3)

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""
+Servers at two mosquittos with a bridge between them.  It is cut, both sides go on writing and
+deleting, and afterwards all have the same, nothing acknowledged is lost without a word.
+"""
+import time
+
+import cbor2
+
+import brokers
+import cluster
+import rig
+from rig import check, equal, wait_for
+
+N_PATHS = 240
+
+
+class Side:
+    """A server, a writer and a watcher at one of the brokers."""
+
+    def __init__(self, place, server):
+        self.server = server
+        self.writer = rig.Writer(place, server, blind=False, linger=True)
+        self.watcher = rig.Watcher(place, server).until_synced()
+        self.sent = {}  # number of the line -> (path, value)
+
+    def write(self, path, value):
+        number = self.writer.send(path, None if value is None else cbor2.dumps(value))
+        self.sent[number] = (path, value)
+
+    def until_acked(self):
+        self.writer.flush()
+        wait_for(lambda: len(self.writer.acked()) == self.writer.n_sent,
+                 lambda: f"{self.writer.n_sent - len(self.writer.acked())} ACKs at "
+                 f"{self.server.name}:\n{self.writer.process.words()}", 60)
+
+    def acked(self):
+        """(path, stamp, value) of each write."""
+        return [(*self.sent[number][:1], stamp, self.sent[number][1])
+                for number, stamp in self.writer.stamps().items()]
+
+
+def pair(place, **how):
+    """Two servers, each at a broker of its own."""
+    far = brokers.mosquitto(place)
+    near = brokers.mosquitto(place)
+    bridge = brokers.Bridge(near, far, **how)
+    far.start()
+    near.start()
+    bridge.until_up()
+    return bridge.wire, cluster.start(place, [near.address, far.address])
+
+
+def write_apart(sides):
+    """
+    What both sides do while they cannot hear each other, by the path's number: overwrite, delete,
+    delete and write again, write anew; on one side, the other, or both.
+    """
+    doings = [lambda side, path: side.write(path, f"by {side.server.name}"),
+              lambda side, path: side.write(path, None),
+              lambda side, path: (side.write(path, None), side.write(path, f"back {side.server.name}")),
+              lambda side, path: None]
+    for number in range(N_PATHS):
+        for side, choice in zip(sides, (number % 4, number // 4 % 4)):
+            doings[choice](side, f"common:{number}")
+        if number % 3 < 2:
+            sides[number % 3].write(f"new.{sides[number % 3].server.name}:{number}", number)
+    for side in sides:
+        side.until_acked()
+
+
+def every_loser_was_told(sides, n_before):
+    """
+    Each write during the cut that overwrote the common value, and is not what all have now, has lost
+    to one that did not know it: its writer must have heard of that.
+    """
+    last = [{}, {}]  # of each side: path -> stamp of the last write there
+    for side, mine in zip(sides, last):
+        for number, stamp in side.writer.stamps().items():
+            if number > n_before:
+                mine[side.sent[number][0]] = stamp
+    both = set(last[0]) & set(last[1])
+    check(len(both) > N_PATHS / 4, "there were no conflicts: this has tested nothing")
+    for path in both:
+        winner = max(last[0][path], last[1][path])
+        for side, mine in zip(sides, last):
+            if mine[path] != winner:
+                wait_for(lambda side=side, mine=mine, path=path: mine[path] in side.writer.losses(),
+                         lambda path=path, side=side: f"a word to {side.server.name} on the conflict "
+                         f"at {path}")
+
+
+def cut_and_heal(place, cut, **how):
+    wire, servers = pair(place, **how)
+    sides = [Side(place, server) for server in servers]
+    for number in range(N_PATHS):
+        sides[number % 2].write(f"common:{number}", "of old")
+    for side in sides:
+        side.until_acked()
+    cluster.until_equal(servers)
+    n_before = max(side.writer.n_sent for side in sides)
+
+    cut(wire)
+    write_apart(sides)
+    equal(len({str(state) for state in cluster.states(servers).values()}), 2, "states while apart")
+    wire.heal()
+    wait_for(lambda: wire.n_open() > 0, "the bridge")
+    up = time.monotonic()
+    cluster.until_equal(servers, 60)
+    rig.say(f"equal {time.monotonic() - up:.1f} s after the bridge was up again")
+    cluster.same_dumps(servers)
+
+    writes = {}
+    for side in sides:
+        for path, stamp, value in side.acked():
+            writes.setdefault(path, []).append((stamp, value))
+    wanted = cluster.kept(servers, writes)
+    every_loser_was_told(sides, n_before)
+    for side in sides:
+        view = dict(wanted)
+        wait_for(lambda side=side, view=view: {path: value for path, value in
+                                               dict(side.watcher.tree).items()
+                                               if not path.startswith(":n.")} == view,
+                 f"the watcher at {side.server.name} to see the same", 30, step=0.05)
+    wire.close()
+
+
+def test_bridge_is_cut(place):
+    cut_and_heal(place, lambda wire: wire.cut())
+
+
+def test_bridge_is_silent(place):
+    cut_and_heal(place, lambda wire: wire.stall())
+
+
+def test_bridge_forgets_all(place):
+    """The brokers lose whatever was written meanwhile: the servers find it by themselves."""
+    cut_and_heal(place, lambda wire: wire.cut(), qos=0, cleansession="true")
+
+
+rig.main(test_bridge_is_cut, test_bridge_is_silent, test_bridge_forgets_all, at_once=2)
