@@ -300,6 +300,7 @@ static int load_readable(struct mkv_conflicts *conflicts,
         return error;
     }
     kept->id = row.id;
+    kept->seq = row.loser.ticks.at[0].seq;
     kept->class_ = row.class_;
     kept->more_stored = kept->more;
     kept->size = size_of(conflicts->scratch.len, path->key.len);
@@ -481,6 +482,7 @@ static int add_encoded(struct mkv_conflicts *conflicts,
         return error;
     }
     kept->id = row->id;
+    kept->seq = row->loser.ticks.at[0].seq;
     kept->class_ = row->class_;
     kept->number = ++conflicts->number;
     kept->size = size_of(conflicts->scratch.len, key.len);

@@ -43,6 +43,7 @@ struct mkv_conflict_kept {
     struct mkv_conflict_kept *behind;
     struct mkv_conflict_path *path; /* NULL: the row cannot be read; it only waits to go */
     uint64_t id;
+    uint64_t seq;    /* of the loser's session, at whichever server */
     uint64_t number; /* its key in the store */
     uint64_t stamp;  /* grows when there is news of it */
     uint64_t more;   /* conflicts of its path since then that were only counted */

@@ -249,8 +249,9 @@ static int open_session(struct mkv_server *server,
                         const struct mkv_frame_auth *auth)
 {
     struct mkv_session *session = find_resumed(server, auth);
+    bool resumed = session != NULL;
 
-    if (session != NULL) {
+    if (resumed) {
         take_over(server, session);
     } else {
         int error = add_session(server, now, &session);
@@ -268,7 +269,7 @@ static int open_session(struct mkv_server *server,
     link->session = session;
     link->state = LINK_OPEN;
     send_session(server, now, link);
-    return 0;
+    return resumed ? mkv_server_conflicts_resume(server, now, link) : 0;
 }
 
 /* Another server: it gets no session, since it writes nothing here. */

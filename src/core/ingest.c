@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/rule.h"
-#include "core/merge.h"
 #include "core/server_state.h"
-#include "wire/path.h"
 
 /*
  * Updates from MQTT (docs/protocol.md, 5 and 6).
@@ -27,15 +25,6 @@ static unsigned long long take_unspoken(struct mkv_server *server)
 
     server->n_unspoken = 0;
     return n;
-}
-
-/* An update's own session, while this server knows it; NULL otherwise. */
-static struct mkv_session *session_of(const struct mkv_server *server, const struct mkv_tick *dot)
-{
-    if (!mkv_bytes_equal(dot->name, server->config.name)) {
-        return NULL;
-    }
-    return mkv_map_get(&server->sessions, dot->seq);
 }
 
 /* It counts as dealt with; the ACK goes out with the batch. */
@@ -78,40 +67,11 @@ static void refuse(struct mkv_server *server,
     }
 }
 
-/* Tells the writer of the losing update, if it is one of our clients and here. */
-static void tell_conflict(struct mkv_server *server,
-                          struct mkv_bytes key,
-                          enum mkv_conflict class_,
-                          const struct mkv_update *loser,
-                          const struct mkv_update *winner)
-{
-    const struct mkv_session *session = session_of(server, &loser->ticks.at[0]);
-    struct mkv_buf path;
-    struct mkv_cbor_writer w;
-
-    server->counts.conflicts++;
-    if (session == NULL || session->link == 0) {
-        return;
-    }
-    mkv_buf_init(&path, MKV_FRAME_MAX);
-    mkv_cbor_writer_init(&w, &path);
-    mkv_path_to_cbor(key, &w);
-    if (w.error == 0) {
-        struct mkv_frame frame = {
-            .kind = MKV_FRAME_CONFLICT,
-            .conflict = {.path = mkv_buf_bytes(&path),
-                         .class_ = (uint32_t)class_,
-                         .loser = *loser,
-                         .winner = *winner},
-        };
-
-        mkv_effect_send(server->effects, session->link, &frame);
-    }
-    mkv_buf_deinit(&path);
-}
-
 /* Into the store, if it wins; @update has a tock. */
-static int merge(struct mkv_server *server, struct mkv_bytes key, const struct mkv_update *update)
+static int merge(struct mkv_server *server,
+                 struct mkv_now now,
+                 struct mkv_bytes key,
+                 const struct mkv_update *update)
 {
     struct mkv_merge merged;
     struct mkv_update other;
@@ -122,9 +82,12 @@ static int merge(struct mkv_server *server, struct mkv_bytes key, const struct m
     }
     mkv_tock_see(&server->tock, update->tock);
     if (merged.conflict != MKV_CONFLICT_NONE && merged.verdict == MKV_MERGE_WON) {
-        tell_conflict(server, key, merged.conflict, &other, update);
+        error = mkv_server_conflict(server, now, key, merged.conflict, &other, update);
     } else if (merged.conflict != MKV_CONFLICT_NONE) {
-        tell_conflict(server, key, merged.conflict, update, &other);
+        error = mkv_server_conflict(server, now, key, merged.conflict, update, &other);
+    }
+    if (error != 0) {
+        return error;
     }
 
     switch (merged.verdict) {
@@ -155,10 +118,10 @@ int mkv_ingest_merge(struct mkv_server *server,
                      const struct mkv_update *update)
 {
     const struct mkv_tick *dot = &update->ticks.at[0];
-    int error = merge(server, key, update);
+    int error = merge(server, now, key, update);
 
     if (error == 0) {
-        note(server, now, session_of(server, dot), dot->counter);
+        note(server, now, mkv_server_session_of(server, dot), dot->counter);
     }
     return error;
 }
@@ -221,7 +184,7 @@ static int stamp(struct mkv_server *server,
         return 0; /* too many holes to remember it: it will be repeated, and stamped then */
     }
     mkv_effect_publish(server->effects, key, &stamped);
-    return merge(server, key, &stamped);
+    return merge(server, now, key, &stamped);
 }
 
 /* Up to the horizon all that is accepted is known to be accepted; up to the floor, known to all. */
@@ -258,7 +221,7 @@ int mkv_server_update(struct mkv_server *server,
                       const struct mkv_update *update)
 {
     const struct mkv_tick *dot = &update->ticks.at[0];
-    struct mkv_session *session = session_of(server, dot);
+    struct mkv_session *session = mkv_server_session_of(server, dot);
 
     if (server->failure != 0) {
         server->counts.dropped++;
@@ -282,7 +245,7 @@ int mkv_server_update(struct mkv_server *server,
         return take_stale(server, now, session, key, update);
     }
 
-    int error = merge(server, key, update);
+    int error = merge(server, now, key, update);
 
     if (error == 0 && session != NULL && mkv_seen_has(&session->seen, dot->counter)) {
         mkv_server_ack(server, now, session);
@@ -299,7 +262,7 @@ void mkv_server_bad_update(struct mkv_server *server,
                            int error)
 {
     int shown = topic.len > 200 ? 200 : (int)topic.len;
-    struct mkv_session *session = dot == NULL ? NULL : session_of(server, dot);
+    struct mkv_session *session = dot == NULL ? NULL : mkv_server_session_of(server, dot);
 
     server->counts.refused++;
     if (session != NULL && server->failure == 0) {

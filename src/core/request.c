@@ -29,6 +29,15 @@ static int fill_ranges(struct mkv_request *request, const struct mkv_frame *fram
     return error != 0 ? error : mkv_row_writer_init(&request->rows, mkv_bytes(NULL, 0));
 }
 
+static int fill_conflicts(struct mkv_request *request, const struct mkv_frame *frame)
+{
+    request->id = frame->id;
+    request->kind = MKV_REQUEST_CONFLICTS;
+    request->credit = frame->conflicts.credit;
+    request->follow = (frame->conflicts.flags & MKV_CONFLICTS_FOLLOW) != 0;
+    return read_path(frame->conflicts.path, &request->path);
+}
+
 static int fill(struct mkv_request *request, struct mkv_store *store, const struct mkv_frame *frame)
 {
     bool list = frame->kind == MKV_FRAME_LIST;
@@ -60,6 +69,19 @@ static int fill(struct mkv_request *request, struct mkv_store *store, const stru
     return mkv_row_writer_init(&request->rows, mkv_buf_bytes(&request->path));
 }
 
+static int fill_by_kind(struct mkv_request *request,
+                        struct mkv_store *store,
+                        const struct mkv_frame *frame)
+{
+    if (frame->kind == MKV_FRAME_FETCH) {
+        return fill_ranges(request, frame);
+    }
+    if (frame->kind == MKV_FRAME_CONFLICTS) {
+        return fill_conflicts(request, frame);
+    }
+    return fill(request, store, frame);
+}
+
 int mkv_request_open(struct mkv_store *store,
                      const struct mkv_frame *frame,
                      struct mkv_request **ret_request)
@@ -73,8 +95,7 @@ int mkv_request_open(struct mkv_store *store,
     mkv_buf_init(&request->cursor, MKV_PATH_KEY_MAX);
     mkv_buf_init(&request->ranges, MKV_FRAME_MAX);
 
-    int error =
-        frame->kind == MKV_FRAME_FETCH ? fill_ranges(request, frame) : fill(request, store, frame);
+    int error = fill_by_kind(request, store, frame);
 
     if (error != 0) {
         mkv_request_free(request);

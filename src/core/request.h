@@ -23,10 +23,11 @@
 #define MKV_REQUEST_BYTES_LOOKED_AT (4U << 20) /* of values, sent or not: each is checked */
 
 enum mkv_request_kind {
-    MKV_REQUEST_TREE,     /* read: in the order of keys */
-    MKV_REQUEST_CHANGES,  /* read with a place: in the order of writing */
-    MKV_REQUEST_RANGES,   /* fetch: in the order of keys, those that lie in some ranges */
-    MKV_REQUEST_CHILDREN, /* list */
+    MKV_REQUEST_TREE,      /* read: in the order of keys */
+    MKV_REQUEST_CHANGES,   /* read with a place: in the order of writing */
+    MKV_REQUEST_RANGES,    /* fetch: in the order of keys, those that lie in some ranges */
+    MKV_REQUEST_CHILDREN,  /* list */
+    MKV_REQUEST_CONFLICTS, /* conflicts: its turns are in core/server_conflicts.c */
 };
 
 struct mkv_request {
@@ -39,6 +40,10 @@ struct mkv_request {
     bool started;          /* the cursor holds something */
     bool behind;           /* TREE: what lies below the cursor has been dealt with, too */
     uint64_t position;     /* CHANGES: the last position dealt with */
+    uint64_t stamp;        /* CONFLICTS: of the last one dealt with */
+    bool follow;           /* CONFLICTS: goes on with those that come */
+    bool caught_up;        /* ... and has told that it has come to the present */
+    bool idle;             /* ... and waits for news */
     uint32_t depth_min;    /* elements of a key, counted from the root */
     uint32_t depth_max;
     uint32_t flags;         /* MKV_READ_... */
@@ -51,7 +56,7 @@ struct mkv_request {
 };
 
 /*
- * From a read, list or fetch frame.  STALE if its place cannot be honoured, BAD_PATH and the like,
+ * From a read, list, fetch or conflicts frame.  STALE if its place cannot be honoured, BAD_PATH and the like,
  * NO_MEMORY.
  */
 int mkv_request_open(struct mkv_store *store,

@@ -175,6 +175,9 @@ static void write_report(const struct mkv_server *server,
         {"duplicates", c->duplicates},
         {"outdated", c->outdated},
         {"conflicts", c->conflicts},
+        {"conflicts_kept", mkv_conflicts_n(&server->conflicts)},
+        {"conflicts_counted", c->conflicts_counted},
+        {"conflicts_untold", c->conflicts_untold},
         {"refused", c->refused},
         {"nacks", c->nacks},
         {"stamped", c->stamped},
@@ -266,6 +269,7 @@ int mkv_serve_frame(struct mkv_server *server,
     switch (frame->kind) {
     case MKV_FRAME_READ:
     case MKV_FRAME_LIST:
+    case MKV_FRAME_CONFLICTS:
         return open_request(server, now, link, frame);
     case MKV_FRAME_CHECK:
         return check(server, link, frame);
@@ -317,7 +321,6 @@ int mkv_serve_frame(struct mkv_server *server,
     case MKV_FRAME_SUMS:
     case MKV_FRAME_REPORTS:
     case MKV_FRAME_DONE:
-    case MKV_FRAME_CONFLICTS:
     case MKV_FRAME_LOST:
         break;
     }
@@ -331,7 +334,7 @@ static struct mkv_request **next_request(struct mkv_server_link *link)
     for (uint32_t left = link->n_requests; left > 0; left--) {
         uint32_t at = link->turn++ % link->n_requests;
 
-        if (link->requests[at]->credit > 0) {
+        if (link->requests[at]->credit > 0 && !link->requests[at]->idle) {
             return &link->requests[at];
         }
     }
@@ -351,7 +354,10 @@ static int turn_link(struct mkv_server *server, struct mkv_server_link *link, bo
         return 0;
     }
 
-    int error = mkv_request_turn(*request, server->store, server->effects, link->number, &state);
+    int error =
+        (*request)->kind == MKV_REQUEST_CONFLICTS
+            ? mkv_server_conflicts_turn(server, link->number, *request, &state)
+            : mkv_request_turn(*request, server->store, server->effects, link->number, &state);
 
     if (error != 0) {
         return error;

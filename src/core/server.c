@@ -94,6 +94,7 @@ void mkv_server_free(struct mkv_server *server)
     mkv_map_deinit(&server->links);
     mkv_map_deinit(&server->sessions);
     mkv_cluster_deinit(&server->cluster);
+    mkv_conflicts_deinit(&server->conflicts);
     sodium_memzero(server->secret, sizeof(server->secret));
     mkv_mem_free(server);
 }
@@ -307,6 +308,9 @@ int mkv_server_time(struct mkv_server *server, struct mkv_now now)
         if (error == 0) {
             error = mkv_cluster_time(server, now);
         }
+        if (error == 0) {
+            error = mkv_server_conflicts_time(server, now);
+        }
         if (server->failure != 0) {
             mkv_server_wake_at(server, server->probe_ms);
         }
@@ -364,6 +368,9 @@ int mkv_server_settle(struct mkv_server *server, struct mkv_now now)
     }
     if (error == 0 && mkv_store_dirty(server->store) && mkv_tock_mark_due(&server->tock, &mark)) {
         error = mkv_rows_move_mark(server, mark);
+    }
+    if (error == 0) {
+        mkv_server_conflicts_wake(server);
     }
     return error;
 }

@@ -8,6 +8,7 @@
  *     "seq"     the highest session number reserved, likewise
  *     "secret"  32 random bytes: proves that a session to be resumed is one's own
  *     "s" seq   (8 bytes) which updates of a session have arrived
+ *     "x", "y"  conflicts: core/conflicts.h
  *     "floor"   the floor, the horizon and what it is made from: core/floor.h
  *     "a" uuid  up to where we have read that server's log: nonce and position, 8 bytes each
  *     "b" i     (2 bytes) nothing: takes up room while the disk is tried
@@ -294,6 +295,9 @@ int mkv_rows_load(struct mkv_server *server, struct mkv_now now)
     if (error == 0) {
         error = load_sessions(server, now);
     }
+    if (error == 0) {
+        error = mkv_server_conflicts_load(server);
+    }
     server->cluster.purging = server->cluster.floor.floor > 0; /* it may have been interrupted */
     server->tock.high = server->tock.mark;
     server->seq_last = server->seq_reserved;
@@ -410,6 +414,9 @@ int mkv_rows_reload(struct mkv_server *server, struct mkv_now now)
     }
     while (error == 0 && (session = mkv_map_each(&server->sessions, &cursor)) != NULL) {
         error = reload_session(server, now, session);
+    }
+    if (error == 0) {
+        error = mkv_server_conflicts_load(server);
     }
     return error;
 }

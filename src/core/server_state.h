@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the parts of the server share: server.c (life, time, batches), server_rows.c (its rows in the
- * store), server_link.c (links), handshake.c (login), ingest.c (updates), serve.c (requests), and what
- * core/cluster.h lists.  Nobody else includes this.
+ * store), server_link.c (links), handshake.c (login), ingest.c (updates), serve.c (requests),
+ * server_conflicts.c (what lost), and what core/cluster.h lists.  Nobody else includes this.
  */
 #ifndef MKV_CORE_SERVER_STATE_H
 #define MKV_CORE_SERVER_STATE_H
 
 #include "base/map.h"
 #include "base/rule.h"
+#include "core/bucket.h"
 #include "core/cluster.h"
+#include "core/conflicts.h"
+#include "core/merge.h"
 #include "core/request.h"
 #include "core/server.h"
 #include "core/tock.h"
@@ -41,17 +44,22 @@ struct mkv_server_link {
     struct mkv_vouch_wait vouch;
     struct mkv_session *session; /* from LINK_OPEN on; not owned */
     bool congested;              /* its output has piled up */
+    struct mkv_bucket told_rows; /* used for `conflict` frames */
+    struct mkv_bucket told_bytes;
+    uint64_t n_untold; /* conflicts since the last one told */
     uint32_t n_requests;
     uint32_t turn; /* whose of them is next, modulo their number */
     struct mkv_request *requests[MKV_REQUESTS_MAX];
 };
 
 struct mkv_server_counts {
-    uint64_t updates;    /* merged and stored */
-    uint64_t duplicates; /* seen before */
-    uint64_t outdated;   /* lost against what was there */
-    uint64_t conflicts;
-    uint64_t refused; /* bad messages on d/ */
+    uint64_t updates;           /* merged and stored */
+    uint64_t duplicates;        /* seen before */
+    uint64_t outdated;          /* lost against what was there */
+    uint64_t conflicts;         /* found */
+    uint64_t conflicts_counted; /* ... and not kept */
+    uint64_t conflicts_untold;  /* ... of which the writer was here and was not told */
+    uint64_t refused;           /* bad messages on d/ */
     uint64_t nacks;
     uint64_t stamped; /* came without a tock */
     uint64_t repeats; /* asked for */
@@ -81,6 +89,10 @@ struct mkv_server {
     int64_t complained_ms; /* last line about bad updates */
     uint64_t n_unspoken;   /* bad updates since then */
     struct mkv_server_counts counts;
+    struct mkv_conflicts conflicts;
+    uint64_t conflicts_woken;      /* stamp up to which those who follow were woken */
+    int64_t conflicts_say_ms;      /* when to store counts of theirs, if there are any */
+    int64_t conflicts_complain_ms; /* no line about them before */
 };
 
 /* Makes sure that mkv_server_time() is called at @ms. */
@@ -89,6 +101,15 @@ static inline void mkv_server_wake_at(struct mkv_server *server, int64_t ms)
     if (ms < server->wake_ms) {
         server->wake_ms = ms;
     }
+}
+
+/* An update's own session, while this server knows it; NULL otherwise. */
+static inline struct mkv_session *mkv_server_session_of(const struct mkv_server *server,
+                                                        const struct mkv_tick *dot)
+{
+    return mkv_bytes_equal(dot->name, server->config.name)
+               ? mkv_map_get(&server->sessions, dot->seq)
+               : NULL;
 }
 
 /* server.c */
@@ -153,6 +174,28 @@ int mkv_serve_frame(struct mkv_server *server,
                     struct mkv_server_link *link,
                     const struct mkv_frame *frame) MKV_MUST_CHECK;
 int mkv_serve_turn(struct mkv_server *server) MKV_MUST_CHECK;
+
+/* server_conflicts.c */
+int mkv_server_conflicts_load(struct mkv_server *server) MKV_MUST_CHECK;
+/* @winner has overwritten @loser, or holds out against it, and did not know it; not stored yet. */
+int mkv_server_conflict(struct mkv_server *server,
+                        struct mkv_now now,
+                        struct mkv_bytes key,
+                        enum mkv_conflict class_,
+                        const struct mkv_update *loser,
+                        const struct mkv_update *winner) MKV_MUST_CHECK;
+/* A session was resumed over @link: what it lost is told, since it may not have heard of it. */
+int mkv_server_conflicts_resume(struct mkv_server *server,
+                                struct mkv_now now,
+                                struct mkv_server_link *link) MKV_MUST_CHECK;
+int mkv_server_conflicts_time(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
+/* The batch is complete: those who follow may be told of it. */
+void mkv_server_conflicts_wake(struct mkv_server *server);
+/* As mkv_request_turn(). */
+int mkv_server_conflicts_turn(struct mkv_server *server,
+                              uint64_t link,
+                              struct mkv_request *request,
+                              enum mkv_request_state *ret_state) MKV_MUST_CHECK;
 
 void mkv_serve_end_all(struct mkv_server *server, struct mkv_server_link *link);
 

@@ -10,6 +10,7 @@
 #include "harness.h"
 #include "lib/check.h"
 #include "lib/mem_fault.h"
+#include "lost.h"
 
 #define WRITES     9U
 #define STAMPED    4U /* the write that leaves its tock to the server */
@@ -147,6 +148,8 @@ static void ask_all(const struct writer *writer)
               (struct mkv_frame){.kind = MKV_FRAME_LIST, .id = 2, .path = {.credit = 4}},
               writer->link);
     world_ask(&world, "p", (struct mkv_frame){.kind = MKV_FRAME_CHECK, .id = 3}, writer->link);
+    lost_ask(&world, writer->link, 6, "p", MKV_CONFLICTS_FOLLOW, 4);
+    lost_ask(&world, writer->link, 7, ":", 0, 4);
     world_send(&world, writer->link, &(struct mkv_frame){.kind = MKV_FRAME_STATUS, .id = 4});
     world_send(&world, writer->link, &(struct mkv_frame){.kind = MKV_FRAME_PING, .id = 5});
     world_message(&world, "moat/main/svc/query", mkv_bytes(query, sizeof(query)));
@@ -212,6 +215,7 @@ static void assert_all_held(void)
         assert_non_null(world_held(&world, path));
         assert_string_equal(world_held(&world, path), i == 9 ? "\x17" : value);
     }
+    assert_string_equal(lost_ask_all(&world, ":"), "p:9=9>99;"); /* once, and not less */
 }
 
 /* Returns whether the allocation or the access that was to fail was needed at all. */
