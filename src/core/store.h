@@ -46,8 +46,7 @@ const uint8_t *mkv_store_digest_key(const struct mkv_store *store);
  *
  * NO_MEMORY, TOO_LARGE, IO, DISK_FULL, MAP_FULL: the transaction is then broken.  All of it has
  * been undone, reads show the state before it, and until it is aborted every further write and
- * the commit return the same error.  The same holds for mkv_store_remove(), mkv_store_meta_put()
- * and _delete().
+ * the commit return the same error.  The same holds for all else that writes.
  */
 int mkv_store_put(struct mkv_store *store,
                   struct mkv_bytes key,
@@ -113,6 +112,14 @@ int mkv_store_meta_next(struct mkv_store *store,
                         struct mkv_bytes prefix,
                         struct mkv_bytes key,
                         struct mkv_bytes *ret_key) MKV_MUST_CHECK;
+
+/*
+ * Whether this store is an older state of itself, as opening it tells (store/store.h), or others
+ * have found out: then each opening tells it again, until it is marked as not restored: when others
+ * have given it what they hold, or somebody has said that it shall do without.  The same then goes
+ * for rows that were lost.
+ */
+int mkv_store_mark_restored(struct mkv_store *store, bool restored) MKV_MUST_CHECK;
 
 /* Whether a transaction is open. */
 bool mkv_store_dirty(const struct mkv_store *store);

@@ -9,6 +9,7 @@
 #include "store/boots.h"
 #include "store/dead.h"
 #include "store/format.h"
+#include "store/generation.h"
 #include "store/log.h"
 #include "store/store.h"
 
@@ -45,7 +46,8 @@ struct mkv_store {
     struct mkv_dead dead;
     struct mkv_boots boots;
     struct mkv_corrupt corrupt;
-    bool lineage_unsaved; /* boots and corrupt: they go with the next transaction */
+    struct mkv_generation generation;
+    bool lineage_unsaved; /* boots, corrupt and generation: they go with the next transaction */
     struct mkv_forgotten forgotten;
     struct mkv_forgotten forgotten_saved; /* as of the last commit */
     uint8_t id[MKV_STORE_ID_LEN];
@@ -68,11 +70,17 @@ struct mkv_store {
 /* Begins the log's transaction and saves the lineage in it if need be.  Errors of the log. */
 int mkv_store_begin_log(struct mkv_store *store, enum mkv_log_purpose purpose) MKV_MUST_CHECK;
 
-/* Writes boots and corrupt in the log's open transaction.  Errors of the log. */
+/* Writes boots, corrupt, forgotten and generation in the log's open transaction.  Errors of the log. */
 int mkv_store_save_lineage(struct mkv_store *store) MKV_MUST_CHECK;
 
-/* The same for what has been forgotten. */
+/* The same for what has been forgotten alone. */
 int mkv_store_save_forgotten(struct mkv_store *store) MKV_MUST_CHECK;
+
+/* Commits the log's open transaction; either way none is open then.  Errors of the log. */
+int mkv_store_commit_log(struct mkv_store *store) MKV_MUST_CHECK;
+
+/* Writes the note beside the log if it is due; it never matters for long whether that went well. */
+void mkv_store_note(struct mkv_store *store, bool end);
 
 /* What opening needs to know, beside the log. */
 struct mkv_opening {

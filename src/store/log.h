@@ -17,7 +17,8 @@
 #include "base/bytes.h"
 #include "base/error.h"
 
-#define MKV_LOG_KEY_MAX 255U
+#define MKV_LOG_KEY_MAX  255U
+#define MKV_LOG_NOTE_MAX 80U /* bytes of the note beside the log; what is longer is cut */
 
 enum mkv_log_table {
     MKV_LOG_ROWS, /* each put has a greater key than all before it */
@@ -65,6 +66,19 @@ struct mkv_log_methods {
     /* Returns when all is on disk. */
     int (*commit)(struct mkv_log *log) MKV_MUST_CHECK;
     void (*abort)(struct mkv_log *log);
+
+    /* Of the last transaction that was committed; each has a greater one than those before it. */
+    uint64_t (*number)(struct mkv_log *log);
+
+    /*
+     * A note beside the log, which does not go where a copy of the log goes, and is no part of any
+     * transaction.  Nothing is read if there is none.  When writing returns, the note is on the
+     * disk; on an error, it may be either the new or the old one.
+     */
+    int (*note_read)(struct mkv_log *log,
+                     uint8_t ret_note[MKV_LOG_NOTE_MAX],
+                     size_t *ret_len) MKV_MUST_CHECK;
+    int (*note_write)(struct mkv_log *log, struct mkv_bytes note) MKV_MUST_CHECK;
 
     void (*sizes)(struct mkv_log *log, uint64_t *ret_bytes_used, uint64_t *ret_bytes_max);
 

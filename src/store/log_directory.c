@@ -14,6 +14,9 @@
 
 #include "store/lmdb_check.h"
 
+#define NOTE     "generation"
+#define NEW_NOTE "generation.new"
+
 int mkv_log_directory_error(int number)
 {
     switch (number) {
@@ -149,6 +152,100 @@ int mkv_log_directory_claim(const char *directory, int *ret_lock_fd, char detail
         }
     }
     (void)close(dir_fd);
+    return error;
+}
+
+static int open_directory(const char *directory, int *ret_fd)
+{
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0) {
+        return mkv_log_directory_error(errno);
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+/* Files are read wholly, or to the end of the room there is; signals interrupt nothing so short. */
+static int read_note(int dir_fd, uint8_t ret_note[MKV_LOG_NOTE_MAX], size_t *ret_len)
+{
+    int fd = openat(dir_fd, NOTE, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0) {
+        *ret_len = 0;
+        return errno == ENOENT ? 0 : mkv_log_directory_error(errno);
+    }
+
+    ssize_t len = read(fd, ret_note, MKV_LOG_NOTE_MAX);
+    int error = len < 0 ? mkv_log_directory_error(errno) : 0;
+
+    (void)close(fd);
+    if (error == 0) {
+        *ret_len = (size_t)len;
+    }
+    return error;
+}
+
+int mkv_log_directory_note(const char *directory,
+                           uint8_t ret_note[MKV_LOG_NOTE_MAX],
+                           size_t *ret_len)
+{
+    int dir_fd = -1;
+    int error = open_directory(directory, &dir_fd);
+
+    if (error == 0) {
+        error = read_note(dir_fd, ret_note, ret_len);
+        (void)close(dir_fd);
+    }
+    return error;
+}
+
+static int write_file(int fd, struct mkv_bytes bytes)
+{
+    ssize_t len = write(fd, bytes.at, bytes.len);
+
+    if (len < 0) {
+        return mkv_log_directory_error(errno);
+    }
+    if ((size_t)len < bytes.len) {
+        return MKV_E_DISK_FULL; /* what else could it be, of so few bytes */
+    }
+    return fsync(fd) == 0 ? 0 : mkv_log_directory_error(errno);
+}
+
+/* Wholly or not at all: the old note is there until the new one is on the disk. */
+static int replace_note(int dir_fd, struct mkv_bytes note)
+{
+    int fd = openat(dir_fd, NEW_NOTE, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+    if (fd < 0) {
+        return mkv_log_directory_error(errno);
+    }
+
+    int error = write_file(fd, note);
+
+    if (close(fd) != 0 && error == 0) {
+        error = mkv_log_directory_error(errno);
+    }
+    if (error == 0 && renameat(dir_fd, NEW_NOTE, dir_fd, NOTE) != 0) {
+        error = mkv_log_directory_error(errno);
+    }
+    if (error != 0) {
+        (void)unlinkat(dir_fd, NEW_NOTE, 0); /* if it stays, it is written over the next time */
+        return error;
+    }
+    return fsync(dir_fd) == 0 ? 0 : mkv_log_directory_error(errno);
+}
+
+int mkv_log_directory_set_note(const char *directory, struct mkv_bytes note)
+{
+    int dir_fd = -1;
+    int error = open_directory(directory, &dir_fd);
+
+    if (error == 0) {
+        error = replace_note(dir_fd, note);
+        (void)close(dir_fd);
+    }
     return error;
 }
 

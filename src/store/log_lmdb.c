@@ -478,6 +478,21 @@ static void lmdb_abort(struct mkv_log *base)
     log->writer = NULL;
 }
 
+static uint64_t lmdb_number(struct mkv_log *base)
+{
+    return lmdb_of(base)->last_transaction;
+}
+
+static int lmdb_note_read(struct mkv_log *base, uint8_t ret_note[MKV_LOG_NOTE_MAX], size_t *ret_len)
+{
+    return mkv_log_directory_note(lmdb_of(base)->directory, ret_note, ret_len);
+}
+
+static int lmdb_note_write(struct mkv_log *base, struct mkv_bytes note)
+{
+    return mkv_log_directory_set_note(lmdb_of(base)->directory, note);
+}
+
 static void lmdb_sizes(struct mkv_log *base, uint64_t *ret_bytes_used, uint64_t *ret_bytes_max)
 {
     struct lmdb_log *log = lmdb_of(base);
@@ -522,6 +537,9 @@ static const struct mkv_log_methods lmdb_methods = {
     .remove = lmdb_remove,
     .commit = lmdb_commit,
     .abort = lmdb_abort,
+    .number = lmdb_number,
+    .note_read = lmdb_note_read,
+    .note_write = lmdb_note_write,
     .sizes = lmdb_sizes,
     .free = lmdb_free,
 };

@@ -3,6 +3,7 @@
  * A log in LMDB, in a directory of its own:
  *
  *     data.mdb, lock.mdb    LMDB's
+ *     generation            the note; generation.new while it is being written
  *     store.lock            held by flock() while the log is open; gone with its process
  *
  * The memory map grows ahead of need, before a transaction begins, and never beyond its limit.  A

@@ -40,6 +40,9 @@ struct mkv_disk {
     size_t steps_cap;
     uint64_t size_max;
     uint64_t used; /* bytes, as of the open transaction; removals count when committed */
+    uint64_t n_commits;
+    uint8_t note[MKV_LOG_NOTE_MAX];
+    size_t note_len;
     uint64_t fail_in;
     int fail_with;
     bool failed;
@@ -340,8 +343,40 @@ static int memory_commit(struct mkv_log *log)
             close_holes(disk, &disk->tables[i]);
         }
     }
+    disk->n_commits++;
     disk->open = false;
     return 0;
+}
+
+static uint64_t memory_number(struct mkv_log *log)
+{
+    return disk_of(log)->n_commits;
+}
+
+static int memory_note_read(struct mkv_log *log,
+                            uint8_t ret_note[MKV_LOG_NOTE_MAX],
+                            size_t *ret_len)
+{
+    struct mkv_disk *disk = disk_of(log);
+    int error = access_disk(disk);
+
+    if (error == 0) {
+        memcpy(ret_note, disk->note, disk->note_len);
+        *ret_len = disk->note_len;
+    }
+    return error;
+}
+
+static int memory_note_write(struct mkv_log *log, struct mkv_bytes note)
+{
+    struct mkv_disk *disk = disk_of(log);
+    int error = access_disk(disk);
+
+    if (error == 0) {
+        disk->note_len = note.len < MKV_LOG_NOTE_MAX ? note.len : MKV_LOG_NOTE_MAX;
+        memcpy(disk->note, note.at, disk->note_len);
+    }
+    return error;
 }
 
 static void memory_sizes(struct mkv_log *log, uint64_t *ret_bytes_used, uint64_t *ret_bytes_max)
@@ -373,6 +408,9 @@ static const struct mkv_log_methods memory_methods = {
     .remove = memory_remove,
     .commit = memory_commit,
     .abort = memory_abort,
+    .number = memory_number,
+    .note_read = memory_note_read,
+    .note_write = memory_note_write,
     .sizes = memory_sizes,
     .free = memory_free,
 };
@@ -458,6 +496,7 @@ int mkv_disk_snapshot(const struct mkv_disk *disk, struct mkv_disk **ret_copy)
         return MKV_E_NO_MEMORY;
     }
     copy->used = disk->used;
+    copy->n_commits = disk->n_commits;
     *ret_copy = copy;
     return 0;
 }
@@ -471,6 +510,7 @@ int mkv_disk_restore(struct mkv_disk *disk, const struct mkv_disk *copy)
         free_tables(disk->tables);
         memcpy(disk->tables, tables, sizeof(tables));
         disk->used = copy->used;
+        disk->n_commits = copy->n_commits;
     }
     return error;
 }

@@ -17,8 +17,8 @@ struct mkv_disk *mkv_disk_new(uint64_t size_max) MKV_MUST_CHECK;
 void mkv_disk_free(struct mkv_disk *disk);
 
 /*
- * The @n-th access from now (1: the next begin, put, remove, commit, get or seek) fails with
- * @error, and only that one.  0: none does.
+ * The @n-th access from now (1: the next begin, put, remove, commit, get or seek, or to the note)
+ * fails with @error, and only that one.  0: none does.
  */
 void mkv_disk_fail_at(struct mkv_disk *disk, uint64_t n, int error);
 
@@ -32,9 +32,9 @@ void mkv_disk_resize(struct mkv_disk *disk, uint64_t size_max);
 void mkv_disk_damage(struct mkv_disk *disk, enum mkv_log_table table, size_t n);
 
 /*
- * A backup of the log, made at any time but in a transaction (BAD_STATE, NO_MEMORY), and freed like
- * any disk; and what a backup holds, put in the place of all that the disk holds.  The backup stays
- * as it is.  No log may be open on the disk then.  NO_MEMORY: nothing has changed.
+ * A backup of the log without the note beside it, made at any time but in a transaction (BAD_STATE,
+ * NO_MEMORY), and freed like any disk; and what a backup holds, put in the place of the disk's own
+ * log, while none is open on it.  The backup stays as it is.  NO_MEMORY: nothing has changed.
  */
 int mkv_disk_snapshot(const struct mkv_disk *disk, struct mkv_disk **ret_copy) MKV_MUST_CHECK;
 int mkv_disk_restore(struct mkv_disk *disk, const struct mkv_disk *copy) MKV_MUST_CHECK;

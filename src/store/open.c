@@ -63,7 +63,10 @@ int mkv_store_save_lineage(struct mkv_store *store)
     if (error == 0) {
         error = own_put_pair(store->log, "corrupt", store->corrupt.n, store->corrupt.hash);
     }
-    return error != 0 ? error : mkv_store_save_forgotten(store);
+    if (error == 0) {
+        error = mkv_store_save_forgotten(store);
+    }
+    return error != 0 ? error : mkv_generation_save(&store->generation, store->log);
 }
 
 int mkv_store_save_forgotten(struct mkv_store *store)
@@ -150,8 +153,11 @@ static int load_identity(struct mkv_store *store)
     return error;
 }
 
-/* A list of boots that is missing or damaged is no boots: all places become invalid. */
-static int load_boots(struct mkv_store *store)
+/*
+ * A list of boots that is missing or damaged is no boots: all places become invalid.  It is missing
+ * if the store has never been opened to the end.
+ */
+static int load_boots(struct mkv_store *store, bool *ret_is_new)
 {
     struct mkv_bytes value;
     int error = own_get(store->log, "boots", &value);
@@ -159,6 +165,7 @@ static int load_boots(struct mkv_store *store)
     if (error == 0) {
         error = mkv_boots_decode(value, &store->boots);
     }
+    *ret_is_new = error == MKV_E_NOT_FOUND;
     return error == MKV_E_NOT_FOUND || error == MKV_E_CORRUPT ? 0 : error;
 }
 
@@ -255,6 +262,16 @@ static int load_rows(struct mkv_store *store, uint64_t seed)
     return error;
 }
 
+static int load_generation(struct mkv_store *store, bool is_new)
+{
+    const struct mkv_boots *boots = &store->boots;
+    const uint64_t *last_boot = boots->n > 0 ? &boots->at[boots->n - 1].nonce : NULL;
+    int error = mkv_generation_load(&store->generation, store->log, store->id, last_boot, is_new);
+
+    store->generation.verdict_saved = store->generation.verdict;
+    return error;
+}
+
 /*
  * If rows are lost that were not known to be, what we can tell since an earlier place is not
  * complete any more: no earlier place is valid.  Rows known to be lost have had that effect.
@@ -270,13 +287,21 @@ static int judge_corrupt(struct mkv_store *store)
     if (store->corrupt.n > 0 &&
         (known.n != store->corrupt.n || known.hash != store->corrupt.hash)) {
         store->boots.n = 0;
+        store->generation.verdict.lost = true;
     }
     return 0;
 }
 
+static void raise_position(struct mkv_store *store, uint64_t position)
+{
+    if (store->position < position) {
+        store->position = position;
+    }
+}
+
 /*
  * The last rows may have said "gone" and have been deleted: positions go on behind them all the
- * same.  If it is not known what has been forgotten, no earlier place is valid.
+ * same.  If it is not known what has been forgotten, no place up to now is valid.
  */
 static int load_forgotten(struct mkv_store *store)
 {
@@ -287,38 +312,52 @@ static int load_forgotten(struct mkv_store *store)
         error = MKV_E_CORRUPT;
     }
     if (error == MKV_E_CORRUPT) {
-        store->boots.n = 0;
-        return 0;
-    }
-    if (error != 0) {
+        uint64_t next = store->position + 1;
+
+        forgotten = (struct mkv_forgotten){.until = next, .last = next};
+    } else if (error != 0) {
         return error == MKV_E_NOT_FOUND ? 0 : error;
     }
     store->forgotten = forgotten;
     store->forgotten_saved = forgotten;
-    if (store->position < forgotten.last) {
-        store->position = forgotten.last;
-    }
+    raise_position(store, forgotten.last);
     return 0;
 }
 
-/* A full disk is no reason not to serve reads: then the boot is saved with the first write. */
-static int enter_boot(struct mkv_store *store, uint64_t nonce)
+static int save_boot(struct mkv_store *store)
 {
-    if (store->boots.n > 0 && store->boots.at[store->boots.n - 1].position > store->position) {
-        store->position = store->boots.at[store->boots.n - 1].position;
-    }
-    mkv_boots_add(&store->boots, (struct mkv_place){.nonce = nonce, .position = store->position});
     store->lineage_unsaved = true;
 
     int error = mkv_store_begin_log(store, MKV_LOG_TIDY); /* which saves it */
 
     if (error == 0) {
-        error = store->log->methods->commit(store->log);
-        store->lineage_unsaved = error != 0;
-    } else if (store->log_open) {
-        store->log->methods->abort(store->log);
+        return mkv_store_commit_log(store);
     }
-    store->log_open = false;
+    if (store->log_open) {
+        store->log->methods->abort(store->log);
+        store->log_open = false;
+    }
+    return error;
+}
+
+/*
+ * A full disk is no reason not to serve reads: then the boot is saved with the first write.
+ *
+ * The first note of all makes a second transaction: as long as the log remembers that there was
+ * none, a copy of it that lies elsewhere without one cannot be told from it.
+ */
+static int enter_boot(struct mkv_store *store, uint64_t nonce)
+{
+    bool has_note = store->generation.note.len > 0;
+
+    mkv_boots_add(&store->boots, (struct mkv_place){.nonce = nonce, .position = store->position});
+
+    int error = save_boot(store);
+
+    mkv_store_note(store, false);
+    if (error == 0 && !has_note && store->generation.noted) {
+        error = save_boot(store);
+    }
     return error == MKV_E_DISK_FULL || error == MKV_E_MAP_FULL ? 0 : error;
 }
 
@@ -326,28 +365,37 @@ static int load(struct mkv_store *store,
                 const struct mkv_opening *opening,
                 struct mkv_store_report *report)
 {
+    bool is_new = false;
     int error = settle_format(store->log, opening, &report->created);
 
     if (error == 0) {
         error = load_identity(store);
     }
     if (error == 0) {
-        error = load_boots(store);
+        error = load_boots(store, &is_new);
     }
     if (error == 0) {
         error = load_rows(store, opening->options->boot_nonce);
     }
-    if (error == 0) {
-        error = judge_corrupt(store);
+    if (error == 0 && store->boots.n > 0) {
+        raise_position(store, store->boots.at[store->boots.n - 1].position);
     }
     if (error == 0) {
         error = load_forgotten(store);
+    }
+    if (error == 0) {
+        error = load_generation(store, is_new);
+    }
+    if (error == 0) {
+        error = judge_corrupt(store);
     }
     if (error == 0) {
         error = enter_boot(store, opening->options->boot_nonce);
     }
     report->n_rows = store->n_rows;
     report->n_corrupt = store->corrupt.n;
+    report->restored = store->generation.verdict.restored;
+    report->lost = store->generation.verdict.lost;
     return error;
 }
 

@@ -80,6 +80,7 @@ static void roll_back(struct mkv_store *store)
         mkv_tree_undo(&store->tree, store->changes[--store->n_changes]);
     }
     store->forgotten = store->forgotten_saved;
+    store->generation.verdict = store->generation.verdict_saved;
     store->n_bytes = 0;
 }
 
@@ -396,9 +397,10 @@ static void settle_changes(struct mkv_store *store)
     store->n_changes = 0;
     store->n_bytes = 0;
     store->forgotten_saved = store->forgotten;
+    store->generation.verdict_saved = store->generation.verdict;
 }
 
-static int commit_log(struct mkv_store *store)
+int mkv_store_commit_log(struct mkv_store *store)
 {
     store->log_open = false; /* either way */
 
@@ -406,8 +408,36 @@ static int commit_log(struct mkv_store *store)
 
     if (error == 0) {
         store->lineage_unsaved = false;
+        store->generation.boot_saved = true;
     }
     return error;
+}
+
+void mkv_store_note(struct mkv_store *store, bool end)
+{
+    mkv_generation_note(&store->generation, store->log, store->id, mkv_store_place(store).nonce,
+                        end);
+}
+
+int mkv_store_mark_restored(struct mkv_store *store, bool restored)
+{
+    struct mkv_verdict *verdict = &store->generation.verdict;
+
+    if (store->state == MKV_STORE_BROKEN) {
+        return store->broken_by;
+    }
+    if (verdict->restored == restored && (restored || !verdict->lost)) {
+        return 0;
+    }
+    store->state = MKV_STORE_OPEN;
+    *verdict = (struct mkv_verdict){.restored = restored, .lost = restored && verdict->lost};
+
+    int error = open_transaction(store, 0);
+
+    if (error == 0) {
+        error = mkv_generation_save(&store->generation, store->log);
+    }
+    return error == 0 ? 0 : break_transaction(store, error);
 }
 
 int mkv_store_commit(struct mkv_store *store)
@@ -417,7 +447,7 @@ int mkv_store_commit(struct mkv_store *store)
         int error = forgets ? mkv_store_save_forgotten(store) : 0;
 
         if (error == 0 && store->log_open) {
-            error = commit_log(store);
+            error = mkv_store_commit_log(store);
         }
         if (error == 0) {
             settle_changes(store);
@@ -442,7 +472,7 @@ void mkv_store_abort(struct mkv_store *store)
 static int end_log(struct mkv_store *store, int error)
 {
     if (error == 0) {
-        return commit_log(store);
+        return mkv_store_commit_log(store);
     }
     roll_back(store);
     return error;
@@ -511,6 +541,7 @@ int mkv_store_tidy(struct mkv_store *store, bool *ret_more)
     if (store->state != MKV_STORE_IDLE) {
         return MKV_E_BAD_STATE;
     }
+    mkv_store_note(store, false);
     if (!needs_tidying(store)) {
         *ret_more = false;
         return 0;
@@ -545,6 +576,9 @@ void mkv_store_close(struct mkv_store *store)
         return;
     }
     mkv_store_abort(store);
+    if (store->boots.n > 0) { /* it has been opened */
+        mkv_store_note(store, true);
+    }
     mkv_tree_deinit(&store->tree);
     mkv_dead_deinit(&store->dead);
     mkv_buf_deinit(&store->scratch);

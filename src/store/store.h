@@ -27,6 +27,10 @@ struct mkv_store_report {
     bool created;
     uint64_t n_rows;    /* in the log, dead ones included */
     uint64_t n_corrupt; /* rows left out because their checksum is wrong */
+
+    /* What holds from the opening that found it until mkv_store_mark_restored() says otherwise: */
+    bool restored; /* this is an older state of the store, put back from a backup */
+    bool lost;     /* rows have become corrupt */
 };
 
 /*
@@ -36,6 +40,9 @@ struct mkv_store_report {
  * IO, LOCKED, FORMAT (of a later version, or damaged), CORRUPT, NO_MEMORY; DISK_FULL and MAP_FULL
  * only if the store is new, or of an older format: any other opens, so that it can be read.  On error @detail says
  * what and where in words, and nothing is left open.
+ *
+ * A store is taken for restored if the note beside the log (store/generation.h), which backups of
+ * the log should not have with them, does not fit.  That it could not be written is no reason.
  *
  * Rows whose checksum is wrong are left out and counted, and stay on the disk.  When some are found
  * for the first time, all places of earlier boots become invalid.
@@ -60,7 +67,7 @@ int mkv_store_open_disk(struct mkv_disk *disk,
 int mkv_store_open_memory(const struct mkv_store_options *options,
                           struct mkv_store **ret_store) MKV_MUST_CHECK;
 
-/* Aborts what is open.  NULL is fine. */
+/* Aborts what is open, and writes the note beside the log.  NULL is fine. */
 void mkv_store_close(struct mkv_store *store);
 
 #endif

@@ -72,6 +72,50 @@ static FILE *open_file(const struct harness *h, const char *name, const char *mo
     return file;
 }
 
+/* Where the directory has another name, no note can be written. */
+void harness_crash(struct harness *h)
+{
+    char other[300];
+
+    if (!h->lmdb) {
+        mkv_store_abort(h->store);
+        mkv_disk_fail_at(h->disk, 1, MKV_E_IO);
+        harness_close(h);
+        mkv_disk_fail_at(h->disk, 0, 0);
+        return;
+    }
+    (void)snprintf(other, sizeof(other), "%s-moved", h->directory);
+    assert_int_equal(rename(h->directory, other), 0);
+    harness_close(h);
+    assert_int_equal(rename(other, h->directory), 0);
+}
+
+void harness_back_up(const struct harness *h, struct backup *ret_backup)
+{
+    *ret_backup = (struct backup){0};
+    if (h->lmdb) { /* nothing is being written now, so the file is a backup as good as any */
+        ret_backup->bytes = harness_read(h, "data.mdb", &ret_backup->len);
+    } else {
+        assert_int_equal(mkv_disk_snapshot(h->disk, &ret_backup->disk), 0);
+    }
+}
+
+void harness_restore(struct harness *h, const struct backup *backup)
+{
+    if (h->lmdb) {
+        harness_write(h, "data.mdb", backup->bytes, backup->len);
+    } else {
+        assert_int_equal(mkv_disk_restore(h->disk, backup->disk), 0);
+    }
+}
+
+void backup_deinit(struct backup *backup)
+{
+    mkv_disk_free(backup->disk);
+    free(backup->bytes);
+    *backup = (struct backup){0};
+}
+
 uint8_t *harness_read(const struct harness *h, const char *name, size_t *ret_len)
 {
     FILE *file = open_file(h, name, "rb");

@@ -37,6 +37,20 @@ void harness_deinit(struct harness *h);
 int harness_open(struct harness *h);
 void harness_close(struct harness *h);
 
+/* The end without warning: nothing more is written, not even the note beside the log. */
+void harness_crash(struct harness *h);
+
+struct backup {
+    struct mkv_disk *disk; /* without LMDB */
+    uint8_t *bytes;        /* with */
+    size_t len;
+};
+
+/* Of what has been committed; restored while the store is closed.  A backup stays until it is freed. */
+void harness_back_up(const struct harness *h, struct backup *ret_backup);
+void harness_restore(struct harness *h, const struct backup *backup);
+void backup_deinit(struct backup *backup);
+
 /* The bytes of a file of the store's, "data.mdb" say: owned by the caller, to be freed. */
 uint8_t *harness_read(const struct harness *h, const char *name, size_t *ret_len);
 void harness_write(const struct harness *h, const char *name, const uint8_t *at, size_t len);

@@ -132,6 +132,7 @@ static void run(uint64_t seed)
         h.n_boots += 2;
         assert_int_equal(harness_open(&h), 0);
         assert_int_equal(h.report.n_corrupt, 0);
+        assert_false(h.report.restored);
         if (mkv_store_place(h.store).position != model.position) { /* one more was committed */
             follow(&model, seed, number++);
             n_more++;

@@ -82,6 +82,23 @@ static void test_step_by_step(void **state)
     harness_deinit(&h);
 }
 
+/* Fails at an access, if there are so many; but without the note beside the log it opens, too. */
+static bool open_failing(struct harness *h, const struct mkv_format *format, unsigned n)
+{
+    mkv_disk_fail_at(h->disk, n, MKV_E_IO);
+
+    int error = open_as(h, format);
+    bool failed = mkv_disk_failed(h->disk);
+
+    mkv_disk_fail_at(h->disk, 0, 0);
+    assert_true(error == 0 || (failed && error == MKV_E_IO));
+    if (error != 0) {
+        assert_true(h->detail[0] != '\0');
+        assert_int_equal(open_as(h, format), 0);
+    }
+    return failed;
+}
+
 /* Whatever fails in the middle, it goes on from there the next time. */
 static void test_interrupted(void **state)
 {
@@ -90,17 +107,9 @@ static void test_interrupted(void **state)
         struct harness h;
 
         start(&h);
-        mkv_disk_fail_at(h.disk, n, MKV_E_IO);
 
-        int error = open_as(&h, &third);
-        bool failed = mkv_disk_failed(h.disk);
+        bool failed = open_failing(&h, &third, n);
 
-        mkv_disk_fail_at(h.disk, 0, 0);
-        assert_int_equal(error, failed ? MKV_E_IO : 0);
-        if (failed) {
-            assert_true(h.detail[0] != '\0');
-            assert_int_equal(open_as(&h, &third), 0);
-        }
         assert_meta(&h, "old", "1");
         assert_meta(&h, "third", "3");
         harness_deinit(&h);
@@ -151,10 +160,11 @@ static void test_new_is_of_the_present(void **state)
     harness_deinit(&h);
 }
 
-/* What a program of the first format would leave: the identity was longer. */
+/* What a program of the first format would leave: a longer identity, and no note beside the log. */
 static void make_first(struct harness *h, struct model *model)
 {
     struct mkv_log *log;
+    struct mkv_disk *copy;
     uint8_t identity[32] = "the first formatits digest key..";
 
     harness_init(h, false);
@@ -171,8 +181,12 @@ static void make_first(struct harness *h, struct model *model)
         mkv_meta_put(log, MKV_META_STORE, word("identity"), mkv_bytes(identity, sizeof(identity))),
         0);
     assert_int_equal(mkv_meta_remove(log, MKV_META_STORE, word("forgotten")), 0);
+    assert_int_equal(mkv_meta_remove(log, MKV_META_STORE, word("generation")), 0);
     assert_int_equal(log->methods->commit(log), 0);
     log->methods->free(log);
+    assert_int_equal(mkv_disk_snapshot(h->disk, &copy), 0);
+    mkv_disk_free(h->disk);
+    h->disk = copy;
 }
 
 static void test_from_the_first(void **state)
@@ -187,16 +201,13 @@ static void test_from_the_first(void **state)
 
         model = (struct model){0};
         make_first(&h, &model);
-        mkv_disk_fail_at(h.disk, n, MKV_E_IO);
 
-        int error = harness_open(&h);
-        bool failed = mkv_disk_failed(h.disk);
+        bool failed = open_failing(&h, &mkv_format_now, n);
 
-        mkv_disk_fail_at(h.disk, 0, 0);
-        assert_int_equal(error, failed ? MKV_E_IO : 0);
-        if (failed) {
-            assert_int_equal(harness_open(&h), 0);
-        }
+        assert_false(h.report.restored);
+        harness_close(&h);
+        assert_int_equal(harness_open(&h), 0);
+        assert_false(h.report.restored);
         assert_model(&model, &h);
         assert_memory_equal(mkv_store_id(h.store), "the first format", 16);
         assert_memory_equal(mkv_store_digest_key(h.store), "its digest keys", 16);

@@ -18,6 +18,7 @@ static struct model now;
 static void open_ok(struct harness *h)
 {
     assert_int_equal(harness_open(h), 0);
+    assert_false(h->report.restored);
 }
 
 /* One transaction of some rows and a meta row; returns its error, and then nothing has changed. */
