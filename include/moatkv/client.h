@@ -310,7 +310,7 @@ MOATKV_API int moatkv_servers(moatkv *kv, moatkv_on_report on_row, void *user, u
 /*
  * Takes a server out of the cluster, so that the others no longer wait for it before they forget
  * what was deleted.  Should it come back, it joins anew; what it alone still holds of the time before
- * is set aside there.  @id are the 16 bytes that its report calls "id".  Completes with 0 once that
+ * is set aside there.  @id: 32 hexadecimal digits, as its report says.  Completes with 0 once that
  * is on the disk of a server; NOT_FOUND: no such member.  Returns as moatkv_get(), and BAD_ARGUMENT.
  */
 MOATKV_API int moatkv_evict(moatkv *kv, moatkv_bytes id, moatkv_on_done done, void *user);

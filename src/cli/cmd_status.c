@@ -1,9 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/fact.h"
 #include "cli/place.h"
 #include "cli/record.h"
 #include "cli/say.h"
 #include "cli/session.h"
 #include "cli/verbs.h"
+
+enum {
+    OPT_CONVERGED = 1
+};
+
+static const struct mkv_option options[] = {
+    {OPT_CONVERGED, 0, "converged", NULL,
+     "end with 7 unless all servers are there and have the same"},
+    {0, 0, NULL, NULL, NULL},
+};
 
 struct asking {
     struct mkv_cli *cli;
@@ -12,6 +23,8 @@ struct asking {
     bool broker_away;
     bool not_writing;
     struct mkv_buf state; /* owned: how the server calls it */
+    bool converged;
+    struct mkv_buf differs; /* owned: why it is not converged */
 };
 
 static bool is_text(const struct mkv_cbor_item *item, const char *text)
@@ -84,6 +97,9 @@ static void on_report(void *user, int status, moatkv_bytes report)
         return;
     }
     asking->status = walk(asking, mkv_bytes_from(report));
+    asking->converged = mkv_fact_bool(mkv_bytes_from(report), "converged");
+    mkv_out_fail(&cli->out, mkv_buf_append(&asking->differs,
+                                           mkv_fact_text(mkv_bytes_from(report), "not_converged")));
     if (asking->status == 0 && cli->format != MKV_FORMAT_TEXT) {
         mkv_out_fail(&cli->out,
                      mkv_format_value(mkv_bytes_from(report), cli->format, &cli->out.buf));
@@ -117,6 +133,10 @@ static enum mkv_exit ask(struct asking *asking)
                        "the server's broker is away: nothing is written or replicated; start it, "
                        "or look at the server's log");
     }
+    if (mkv_cli_has(cli, OPT_CONVERGED) && !asking->converged) {
+        return mkv_say(MKV_EXIT_NOT_WRITING, "not converged: %.*s; 'moat-kv servers' shows more",
+                       (int)asking->differs.len, (const char *)asking->differs.at);
+    }
     return MKV_EXIT_OK;
 }
 
@@ -126,11 +146,13 @@ static enum mkv_exit run(struct mkv_cli *cli)
     enum mkv_exit status = mkv_session_open(cli);
 
     mkv_buf_init(&asking.state, SIZE_MAX / 2);
+    mkv_buf_init(&asking.differs, SIZE_MAX / 2);
     if (status == MKV_EXIT_OK) {
         status = ask(&asking);
     }
     mkv_session_close(cli);
     mkv_buf_deinit(&asking.state);
+    mkv_buf_deinit(&asking.differs);
     return status;
 }
 
@@ -141,9 +163,11 @@ const struct mkv_verb mkv_verb_status = {
     .name = "status",
     .words = "",
     .summary = "Prints facts about the server",
+    .options = options,
     .examples = {{"status", "for people"},
                  {"status -o json", "for monitoring"},
-                 {"status -q >/dev/null || echo trouble", "whether it answers and can write"}},
+                 {"status --converged >/dev/null || echo trouble",
+                  "whether it can write, and all servers have the same"}},
     .exits = exits,
     .run = run,
 };

@@ -43,13 +43,14 @@ const char *mkv_exit_text(unsigned number)
 {
     static const char *const texts[] = {
         [MKV_EXIT_OK] = "done",
-        [MKV_EXIT_NOT_FOUND] = "there is no such entry",
+        [MKV_EXIT_NOT_FOUND] = "there is no such entry, or no such server",
         [MKV_EXIT_USAGE] = "the command line is wrong",
         [MKV_EXIT_NO_CONNECTION] = "no connection, or no answer in time",
         [MKV_EXIT_NOT_AUTHORISED] = "not authorised",
         [MKV_EXIT_CONFLICT] = "a write lost against a concurrent one",
         [MKV_EXIT_BAD_DATA] = "a value, path or file is bad",
-        [MKV_EXIT_NOT_WRITING] = "the server cannot write, or its broker is away",
+        [MKV_EXIT_NOT_WRITING] =
+            "the server cannot write, its broker is away, or servers differ (status --converged)",
     };
 
     if (number == MKV_EXIT_INTERRUPTED) {

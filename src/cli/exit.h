@@ -13,9 +13,9 @@ enum mkv_exit {
     MKV_EXIT_USAGE = 2,
     MKV_EXIT_NO_CONNECTION = 3, /* or no answer in time */
     MKV_EXIT_NOT_AUTHORISED = 4,
-    MKV_EXIT_CONFLICT = 5, /* a write of this command lost against another one */
-    MKV_EXIT_BAD_DATA = 6, /* a value, a path, a file */
-    MKV_EXIT_NOT_WRITING = 7,
+    MKV_EXIT_CONFLICT = 5,      /* a write of this command lost against another one */
+    MKV_EXIT_BAD_DATA = 6,      /* a value, a path, a file */
+    MKV_EXIT_NOT_WRITING = 7,   /* or, if that was asked for, not all servers have the same */
     MKV_EXIT_INTERRUPTED = 130, /* as shells call an end by SIGINT ... */
     MKV_EXIT_PIPE = 141,        /* ... and one by SIGPIPE: nobody reads the output any more */
 };

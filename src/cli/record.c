@@ -76,6 +76,15 @@ void mkv_records_add(struct mkv_records *records)
     put(records, true);
 }
 
+void mkv_records_map(struct mkv_records *records, struct mkv_bytes map)
+{
+    mkv_buf_clear(&records->item);
+    mkv_cbor_writer_init(&records->writer, &records->item);
+    mkv_cbor_write_array(&records->writer, 1);
+    mkv_cbor_write_raw(&records->writer, map);
+    mkv_records_add(records);
+}
+
 void mkv_records_only(struct mkv_records *records)
 {
     put(records, false);

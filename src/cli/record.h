@@ -37,6 +37,9 @@ void mkv_records_begin(struct mkv_records *records, uint64_t n_fields);
 void mkv_records_add(struct mkv_records *records);
 void mkv_records_only(struct mkv_records *records);
 
+/* Puts out a whole record, a map with text keys, as one more of a list. */
+void mkv_records_map(struct mkv_records *records, struct mkv_bytes map);
+
 /* Ends the list. */
 void mkv_records_end(struct mkv_records *records);
 

@@ -17,6 +17,8 @@ extern const struct mkv_verb mkv_verb_dump;
 extern const struct mkv_verb mkv_verb_restore;
 extern const struct mkv_verb mkv_verb_import;
 extern const struct mkv_verb mkv_verb_status;
+extern const struct mkv_verb mkv_verb_servers;
+extern const struct mkv_verb mkv_verb_evict;
 extern const struct mkv_verb mkv_verb_ping;
 extern const struct mkv_verb mkv_verb_help;
 extern const struct mkv_verb mkv_verb_version;

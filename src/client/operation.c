@@ -173,14 +173,39 @@ int moatkv_servers(moatkv *kv, moatkv_on_report on_row, void *user, uint64_t *re
     return mkv_handle_order(kv, &order, &operation, ret_id);
 }
 
+static int hex_digit(uint8_t c)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *found = c != 0 ? strchr(digits, c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c) : NULL;
+
+    return found != NULL ? (int)(found - digits) : -1;
+}
+
+/* Two digits for each of the @n bytes. */
+static bool read_hex(struct mkv_bytes text, uint8_t *out, size_t n)
+{
+    if (text.len != 2 * n) {
+        return false;
+    }
+    for (size_t i = 0; i < n; i++) {
+        int high = hex_digit(text.at[2 * i]);
+        int low = hex_digit(text.at[2 * i + 1]);
+
+        if (high < 0 || low < 0) {
+            return false;
+        }
+        out[i] = (uint8_t)(high * 16 + low);
+    }
+    return true;
+}
+
 int moatkv_evict(moatkv *kv, moatkv_bytes id, moatkv_on_done done, void *user)
 {
     struct mkv_client_order order = {.kind = MKV_CLIENT_EVICT};
     struct mkv_operation operation = {.on_done = done, .user = user};
 
-    if (id.at == NULL || id.len != sizeof(order.uuid)) {
+    if (id.at == NULL || !read_hex(mkv_bytes(id.at, id.len), order.uuid, sizeof(order.uuid))) {
         return MKV_E_BAD_ARGUMENT;
     }
-    memcpy(order.uuid, id.at, sizeof(order.uuid));
     return mkv_handle_order(kv, &order, &operation, NULL);
 }

@@ -92,44 +92,49 @@ uint32_t mkv_actor_rank(const struct mkv_server *server, struct mkv_now now, str
 
 /* --- Ours --------------------------------------------------------------------------------- */
 
-static void fill_state(const struct mkv_server *server, struct mkv_now now, struct mkv_ping *ping)
+void mkv_actor_describe(const struct mkv_server *server,
+                        struct mkv_now now,
+                        uint32_t state,
+                        struct mkv_ping *ret_ping)
 {
     const struct mkv_cluster *cluster = &server->cluster;
     const struct mkv_tree *tree = mkv_store_tree(server->store);
     struct mkv_summary sum = mkv_tree_summary(tree, mkv_bytes(NULL, 0));
     struct mkv_place place = mkv_store_place(server->store);
 
-    memcpy(ping->uuid, mkv_store_id(server->store), MKV_UUID_LEN);
-    ping->nonce = place.nonce;
-    ping->position = place.position;
-    ping->horizon = cluster->floor.horizon;
-    ping->floor = cluster->floor.floor;
-    ping->complete = cluster->ready ? mkv_sync_complete(server) : 0;
-    ping->count = sum.n_entries;
-    mkv_digest_bytes(sum.digest, ping->digest);
-    mkv_digest_bytes(cluster->members.digest, ping->members);
-    memcpy(ping->cluster, mkv_members_cluster(&cluster->members), MKV_UUID_LEN);
-    ping->uptime_s = (uint64_t)(now.ms - server->started_ms) / 1000;
-    ping->wall_ms = now.wall_ms;
-}
-
-void mkv_actor_ping(struct mkv_server *server, struct mkv_now now, uint32_t state)
-{
-    struct mkv_cluster *cluster = &server->cluster;
-    int64_t period = mkv_actor_period(server, now);
-    struct mkv_ping ping = {
+    *ret_ping = (struct mkv_ping){
         .name = server->config.name,
-        .number = ++cluster->n_pings,
+        .nonce = place.nonce,
         .state = state,
         .addresses = server->config.links,
         .host = server->config.host,
         .versions = {MKV_PROTOCOL_LOWEST, MKV_PROTOCOL_HIGHEST},
         .profile = server->config.profile,
         .qos = server->config.qos,
-        .tock = mkv_tock_tell(&server->tock, now.wall_ms),
+        .position = place.position,
+        .tock = mkv_tock_now(&server->tock, now.wall_ms),
+        .horizon = cluster->floor.horizon,
+        .complete = cluster->ready ? mkv_sync_complete(server) : 0,
+        .floor = cluster->floor.floor,
+        .count = sum.n_entries,
+        .uptime_s = (uint64_t)(now.ms - server->started_ms) / 1000,
+        .wall_ms = now.wall_ms,
     };
+    memcpy(ret_ping->uuid, mkv_store_id(server->store), MKV_UUID_LEN);
+    mkv_digest_bytes(sum.digest, ret_ping->digest);
+    mkv_digest_bytes(cluster->members.digest, ret_ping->members);
+    memcpy(ret_ping->cluster, mkv_members_cluster(&cluster->members), MKV_UUID_LEN);
+}
 
-    fill_state(server, now, &ping);
+void mkv_actor_ping(struct mkv_server *server, struct mkv_now now, uint32_t state)
+{
+    struct mkv_cluster *cluster = &server->cluster;
+    int64_t period = mkv_actor_period(server, now);
+    struct mkv_ping ping;
+
+    mkv_actor_describe(server, now, state, &ping);
+    ping.number = ++cluster->n_pings;
+    ping.tock = mkv_tock_tell(&server->tock, now.wall_ms);
     mkv_effect_ping(server->effects, &ping);
     cluster->looping = cluster->n_echoes > ECHOES_MAX;
     cluster->n_echoes = 0;

@@ -212,10 +212,15 @@ int mkv_cluster_found_restored(struct mkv_server *server)
 int mkv_cluster_settle(struct mkv_server *server, struct mkv_now now)
 {
     struct mkv_cluster *cluster = &server->cluster;
+    struct mkv_digest digest = mkv_sync_digest(server);
     size_t cursor = 0;
     struct mkv_known *known;
     int error = 0;
 
+    if (digest.high != cluster->settled.high || digest.low != cluster->settled.low) {
+        cluster->settled = digest;
+        cluster->changed_ms = now.ms;
+    }
     if (cluster->floor.changed) {
         error = mkv_rows_store_floor(server, now);
         cluster->floor.changed = false;

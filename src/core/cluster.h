@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a server knows of the other servers, and where it stands among them (docs/protocol.md, 12).
- * Shared by actor.c (pings), join.c (beginning), sync.c (what to do about differences), pull.c (the
+ * Shared by servers.c (what people are told of it), actor.c (pings), join.c (beginning), sync.c (what to do about differences), pull.c (the
  * link over which we read), peer.c (what we answer over theirs), query.c.
  */
 #ifndef MKV_CORE_CLUSTER_H
@@ -107,6 +107,8 @@ struct mkv_cluster {
     struct mkv_members members;
     struct mkv_floor floor;
     struct mkv_past past;
+    struct mkv_digest settled; /* what all was at the last commit ... */
+    int64_t changed_ms;        /* ... and since when */
     struct mkv_pull pull;
     struct mkv_waiting_query queries[MKV_QUERIES_MAX];
     uint32_t n_queries;
@@ -172,6 +174,11 @@ uint32_t mkv_actor_rank(const struct mkv_server *server, struct mkv_now now, str
 uint64_t mkv_actor_weight(struct mkv_bytes id, const uint8_t uuid[MKV_UUID_LEN]);
 /* Sends one, and sets the time for the next. */
 void mkv_actor_ping(struct mkv_server *server, struct mkv_now now, uint32_t state);
+/* What it says, but for its number. */
+void mkv_actor_describe(const struct mkv_server *server,
+                        struct mkv_now now,
+                        uint32_t state,
+                        struct mkv_ping *ret_ping);
 int64_t mkv_actor_period(const struct mkv_server *server, struct mkv_now now);
 
 /* join.c */
@@ -188,7 +195,6 @@ int mkv_sync_ping(struct mkv_server *server,
                   struct mkv_known *known) MKV_MUST_CHECK;
 int mkv_sync_time(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
 uint64_t mkv_sync_complete(const struct mkv_server *server);
-bool mkv_sync_converged(const struct mkv_server *server, struct mkv_now now);
 /* We have all that it had when it was at @place, and all that it accepted up to @horizon. */
 void mkv_sync_has(struct mkv_known *known, struct mkv_place place, uint64_t horizon);
 /* Reading from it did not work: again after a while. */

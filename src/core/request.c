@@ -79,6 +79,12 @@ static int fill_by_kind(struct mkv_request *request,
     if (frame->kind == MKV_FRAME_CONFLICTS) {
         return fill_conflicts(request, frame);
     }
+    if (frame->kind == MKV_FRAME_SERVERS) {
+        request->id = frame->id;
+        request->kind = MKV_REQUEST_SERVERS;
+        request->credit = frame->credit;
+        return 0;
+    }
     return fill(request, store, frame);
 }
 

@@ -28,13 +28,14 @@ enum mkv_request_kind {
     MKV_REQUEST_RANGES,    /* fetch: in the order of keys, those that lie in some ranges */
     MKV_REQUEST_CHILDREN,  /* list */
     MKV_REQUEST_CONFLICTS, /* conflicts: its turns are in core/server_conflicts.c */
+    MKV_REQUEST_SERVERS,   /* servers: in core/servers.c */
 };
 
 struct mkv_request {
     uint64_t id;
     enum mkv_request_kind kind;
     struct mkv_buf path;   /* owned: the key asked for */
-    struct mkv_buf cursor; /* owned: TREE, CHILDREN: the last key dealt with */
+    struct mkv_buf cursor; /* owned: TREE, CHILDREN: the last key dealt with; SERVERS: uuid */
     struct mkv_buf ranges; /* owned: RANGES: those asked for, as they came */
     uint64_t n_ranges;     /* RANGES: how many of them have been dealt with */
     bool started;          /* the cursor holds something */
@@ -56,8 +57,8 @@ struct mkv_request {
 };
 
 /*
- * From a read, list, fetch or conflicts frame.  STALE if its place cannot be honoured, BAD_PATH and the like,
- * NO_MEMORY.
+ * From a read, list, fetch, conflicts or servers frame.  STALE if its place cannot be honoured,
+ * BAD_PATH and the like, NO_MEMORY.
  */
 int mkv_request_open(struct mkv_store *store,
                      const struct mkv_frame *frame,

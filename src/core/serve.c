@@ -149,9 +149,16 @@ struct fact {
     uint64_t number;
 };
 
-/* For people and monitoring: text keys, in a fixed order. */
+static void write_words(struct mkv_cbor_writer *w, const char *name, struct mkv_bytes text)
+{
+    mkv_cbor_write_text(w, mkv_bytes_of(name));
+    mkv_cbor_write_text(w, text);
+}
+
+/* For people and monitoring: text keys, in a fixed order.  @why servers differ; empty: they do not. */
 static void write_report(const struct mkv_server *server,
                          struct mkv_now now,
+                         struct mkv_bytes why,
                          struct mkv_cbor_writer *w)
 {
     struct mkv_summary sum = mkv_tree_summary(mkv_store_tree(server->store), mkv_bytes(NULL, 0));
@@ -184,29 +191,39 @@ static void write_report(const struct mkv_server *server,
         {"repeats", c->repeats},
         {"voids", c->voids},
         {"dropped", c->dropped},
+        {"horizon", server->cluster.floor.horizon},
+        {"complete", mkv_sync_complete(server)},
+        {"floor", server->cluster.floor.floor},
+        {"pulls", server->cluster.n_pulls},
+        {"walks", server->cluster.n_walks},
+        {"forgotten", server->cluster.n_purged},
+        {"quarantined", server->cluster.n_quarantined},
     };
     const size_t n_facts = sizeof(facts) / sizeof(facts[0]);
     uint8_t digest[MKV_DIGEST_LEN];
 
     mkv_digest_bytes(sum.digest, digest);
-    mkv_cbor_write_map(w, n_facts + 8);
-    mkv_cbor_write_text(w, mkv_bytes_of("name"));
-    mkv_cbor_write_text(w, server->config.name);
-    mkv_cbor_write_text(w, mkv_bytes_of("software"));
-    mkv_cbor_write_text(w, server->config.software);
-    mkv_cbor_write_text(w, mkv_bytes_of("root"));
-    mkv_cbor_write_text(w, server->config.root);
+    mkv_cbor_write_map(w, n_facts + 10 + (why.len > 0));
+    write_words(w, "name", server->config.name);
+    write_words(w, "software", server->config.software);
+    write_words(w, "root", server->config.root);
     mkv_cbor_write_text(w, mkv_bytes_of("store"));
     mkv_cbor_write_bytes(w, mkv_bytes(mkv_store_id(server->store), MKV_STORE_ID_LEN));
     mkv_cbor_write_text(w, mkv_bytes_of("digest"));
     mkv_cbor_write_bytes(w, mkv_bytes(digest, sizeof(digest)));
-    mkv_cbor_write_text(w, mkv_bytes_of("broker"));
-    mkv_cbor_write_text(w, mkv_bytes_of(server->broker_connected ? "connected" : "away"));
-    mkv_cbor_write_text(w, mkv_bytes_of("clock"));
-    mkv_cbor_write_text(w, mkv_bytes_of(now.wall_ms > 0 ? "trusted" : "not trusted"));
-    mkv_cbor_write_text(w, mkv_bytes_of("state"));
-    mkv_cbor_write_text(
-        w, mkv_bytes_of(server->failure == 0 ? "writing" : mkv_error_text(server->failure)));
+    write_words(w, "broker",
+                mkv_bytes_of(server->broker_connected
+                                 ? (server->cluster.looping ? "in a circle" : "connected")
+                                 : "away"));
+    write_words(w, "clock", mkv_bytes_of(now.wall_ms > 0 ? "trusted" : "not trusted"));
+    write_words(w, "state",
+                mkv_bytes_of(server->failure == 0 ? "writing" : mkv_error_text(server->failure)));
+    write_words(w, "joined", mkv_bytes_of(server->cluster.ready ? "yes" : "not yet"));
+    mkv_cbor_write_text(w, mkv_bytes_of("converged"));
+    mkv_cbor_write_bool(w, why.len == 0);
+    if (why.len > 0) {
+        write_words(w, "not_converged", why);
+    }
     for (size_t i = 0; i < n_facts; i++) {
         mkv_cbor_write_text(w, mkv_bytes_of(facts[i].name));
         mkv_cbor_write_uint(w, facts[i].number);
@@ -219,11 +236,14 @@ static int report(struct mkv_server *server,
                   const struct mkv_frame *frame)
 {
     struct mkv_buf buf;
+    struct mkv_buf why;
     struct mkv_cbor_writer w;
 
     mkv_buf_init(&buf, REPORT_MAX);
+    mkv_buf_init(&why, REPORT_MAX);
     mkv_cbor_writer_init(&w, &buf);
-    write_report(server, now, &w);
+    w.error = mkv_servers_differ(server, now, &why);
+    write_report(server, now, mkv_buf_bytes(&why), &w);
     if (w.error == 0) {
         struct mkv_frame answer = {
             .kind = MKV_FRAME_REPORT, .id = frame->id, .report = mkv_buf_bytes(&buf)};
@@ -231,6 +251,7 @@ static int report(struct mkv_server *server,
         mkv_effect_send(server->effects, link->number, &answer);
     }
     mkv_buf_deinit(&buf);
+    mkv_buf_deinit(&why);
     return w.error;
 }
 
@@ -270,11 +291,14 @@ int mkv_serve_frame(struct mkv_server *server,
     case MKV_FRAME_READ:
     case MKV_FRAME_LIST:
     case MKV_FRAME_CONFLICTS:
+    case MKV_FRAME_SERVERS:
         return open_request(server, now, link, frame);
     case MKV_FRAME_CHECK:
         return check(server, link, frame);
     case MKV_FRAME_STATUS:
         return report(server, now, link, frame);
+    case MKV_FRAME_EVICT:
+        return mkv_servers_evict(server, now, link, frame);
     case MKV_FRAME_PING:
         pong(server, now, link, frame->id);
         return 0;
@@ -315,8 +339,6 @@ int mkv_serve_frame(struct mkv_server *server,
     case MKV_FRAME_REPORT:
     case MKV_FRAME_PONG:
     case MKV_FRAME_PEER:
-    case MKV_FRAME_SERVERS:
-    case MKV_FRAME_EVICT:
     case MKV_FRAME_VOUCHED:
     case MKV_FRAME_SUMS:
     case MKV_FRAME_REPORTS:
@@ -341,11 +363,29 @@ static struct mkv_request **next_request(struct mkv_server_link *link)
     return NULL;
 }
 
+static int turn_request(struct mkv_server *server,
+                        struct mkv_now now,
+                        const struct mkv_server_link *link,
+                        struct mkv_request *request,
+                        enum mkv_request_state *ret_state)
+{
+    if (request->kind == MKV_REQUEST_CONFLICTS) {
+        return mkv_server_conflicts_turn(server, link->number, request, ret_state);
+    }
+    if (request->kind == MKV_REQUEST_SERVERS) {
+        return mkv_servers_turn(server, now, link->number, request, ret_state);
+    }
+    return mkv_request_turn(request, server->store, server->effects, link->number, ret_state);
+}
+
 /*
  * One page for one request of a link, so that it can be seen after each page whether the client
  * keeps up: 16 pages of 1 MiB at once would be more than a link may have waiting.
  */
-static int turn_link(struct mkv_server *server, struct mkv_server_link *link, bool *more)
+static int turn_link(struct mkv_server *server,
+                     struct mkv_now now,
+                     struct mkv_server_link *link,
+                     bool *more)
 {
     enum mkv_request_state state;
     struct mkv_request **request = next_request(link);
@@ -354,10 +394,7 @@ static int turn_link(struct mkv_server *server, struct mkv_server_link *link, bo
         return 0;
     }
 
-    int error =
-        (*request)->kind == MKV_REQUEST_CONFLICTS
-            ? mkv_server_conflicts_turn(server, link->number, *request, &state)
-            : mkv_request_turn(*request, server->store, server->effects, link->number, &state);
+    int error = turn_request(server, now, link, *request, &state);
 
     if (error != 0) {
         return error;
@@ -391,7 +428,7 @@ static struct mkv_server_link *next_link(struct mkv_server *server)
     return link;
 }
 
-int mkv_serve_turn(struct mkv_server *server)
+int mkv_serve_turn(struct mkv_server *server, struct mkv_now now)
 {
     bool more = false;
 
@@ -402,7 +439,7 @@ int mkv_serve_turn(struct mkv_server *server)
         }
 
         struct mkv_server_link *link = next_link(server);
-        int error = link->congested ? 0 : turn_link(server, link, &more);
+        int error = link->congested ? 0 : turn_link(server, now, link, &more);
 
         if (error != 0) {
             return error;

@@ -316,7 +316,7 @@ int mkv_server_time(struct mkv_server *server, struct mkv_now now)
         }
     }
     if (error == 0 && server->requests_pending) {
-        error = mkv_serve_turn(server);
+        error = mkv_serve_turn(server, now);
     }
     return error;
 }

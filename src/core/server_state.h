@@ -173,7 +173,22 @@ int mkv_serve_frame(struct mkv_server *server,
                     struct mkv_now now,
                     struct mkv_server_link *link,
                     const struct mkv_frame *frame) MKV_MUST_CHECK;
-int mkv_serve_turn(struct mkv_server *server) MKV_MUST_CHECK;
+int mkv_serve_turn(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
+
+/* servers.c */
+int mkv_servers_turn(struct mkv_server *server,
+                     struct mkv_now now,
+                     uint64_t link,
+                     struct mkv_request *request,
+                     enum mkv_request_state *ret_state) MKV_MUST_CHECK;
+int mkv_servers_evict(struct mkv_server *server,
+                      struct mkv_now now,
+                      struct mkv_server_link *link,
+                      const struct mkv_frame *frame) MKV_MUST_CHECK;
+/* Appends why not all servers are known to be here and to have the same; nothing if they are. */
+int mkv_servers_differ(const struct mkv_server *server,
+                       struct mkv_now now,
+                       struct mkv_buf *text) MKV_MUST_CHECK;
 
 /* server_conflicts.c */
 int mkv_server_conflicts_load(struct mkv_server *server) MKV_MUST_CHECK;

@@ -417,26 +417,3 @@ int mkv_sync_time(struct mkv_server *server, struct mkv_now now)
     }
     return cluster->pull.step == MKV_PULL_IDLE ? pull_next(server, now) : 0;
 }
-
-/* Whether every member is here and has what we have. */
-bool mkv_sync_converged(const struct mkv_server *server, struct mkv_now now)
-{
-    const struct mkv_cluster *cluster = &server->cluster;
-
-    if (!cluster->ready || server->failure != 0 || !server->broker_connected) {
-        return false;
-    }
-    for (uint32_t i = 0; i < cluster->members.n; i++) {
-        const struct mkv_member *member = &cluster->members.at[i];
-        const struct mkv_known *known = mkv_actor_find(cluster, member->uuid);
-
-        if (!member->active || is_self(server, member)) {
-            continue;
-        }
-        if (known == NULL || !mkv_actor_serves(server, now, known) ||
-            known->differs_ms != MKV_NEVER) {
-            return false;
-        }
-    }
-    return true;
-}

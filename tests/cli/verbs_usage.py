@@ -9,7 +9,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import moat  # noqa: E402
 from moat import expect, expect_equal  # noqa: E402
 
-VERBS = ["get", "set", "del", "ls", "tree", "watch", "dump", "restore", "import", "status", "ping",
+VERBS = ["get", "set", "del", "ls", "tree", "watch", "dump", "restore", "import", "status", "servers",
+         "evict", "ping",
          "help", "version"]
 NOWHERE = "unix:/tmp/moat-there-is-none/link.sock"
 
