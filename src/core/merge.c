@@ -10,11 +10,23 @@ static enum mkv_conflict conflict_class(const struct mkv_update *a, const struct
     return cut ? MKV_CONFLICT_POSSIBLE : MKV_CONFLICT_CERTAIN;
 }
 
+/* Whether the list has a tick of this stream, and if so, which. */
+static bool find_stream(const struct mkv_ticks *ticks, const struct mkv_tick *tick, uint32_t *ret_i)
+{
+    for (uint32_t i = 0; i < ticks->n; i++) {
+        if (mkv_tick_same_stream(&ticks->at[i], tick)) {
+            *ret_i = i;
+            return true;
+        }
+    }
+    return false;
+}
+
 /*
  * Adds a dot behind the update's own: the newest it replaces.  Its stream is not in the list yet,
  * or with a lower counter only, or the update would cover it.
  */
-static void add_tick(struct mkv_ticks *ticks, const struct mkv_tick *dot)
+static void add_dot(struct mkv_ticks *ticks, const struct mkv_tick *dot)
 {
     uint32_t kept = 1;
 
@@ -30,17 +42,39 @@ static void add_tick(struct mkv_ticks *ticks, const struct mkv_tick *dot)
     ticks->n = kept;
 }
 
-/* Of one stream the own dot says it all: an update never lists its own stream twice. */
-static void note_loser(struct mkv_merge *merge, const struct mkv_tick *dot)
+/* Adds, at the end and as far as there is room, what the loser had replaced. */
+static void add_older(struct mkv_ticks *ticks, const struct mkv_tick *tick)
 {
-    struct mkv_tick copy = *dot;
+    uint32_t i;
 
-    if (mkv_tick_same_stream(&merge->update.ticks.at[0], dot)) {
-        return;
+    if (!find_stream(ticks, tick, &i)) {
+        if (ticks->n < MKV_TICKS_MAX) {
+            ticks->at[ticks->n++] = *tick;
+        }
+    } else if (i > 0 && ticks->at[i].counter < tick->counter) {
+        ticks->at[i].counter = tick->counter;
     }
-    memcpy(merge->name, dot->name.at, dot->name.len);
-    copy.name = mkv_bytes(merge->name, dot->name.len);
-    add_tick(&merge->update.ticks, &copy);
+}
+
+/*
+ * The winner replaces the loser and all that this had replaced: whoever goes on from the winner has
+ * no conflict with any of it.  Of its own stream the own dot says it all.
+ */
+static void note_loser(struct mkv_merge *merge, const struct mkv_ticks *loser)
+{
+    struct mkv_ticks *ticks = &merge->update.ticks;
+
+    for (uint32_t i = 0; i < loser->n; i++) {
+        struct mkv_tick copy = loser->at[i];
+
+        memcpy(merge->names[i], copy.name.at, copy.name.len);
+        copy.name = mkv_bytes(merge->names[i], copy.name.len);
+        if (i == 0 && !mkv_tick_same_stream(&ticks->at[0], &copy)) {
+            add_dot(ticks, &copy);
+        } else if (i > 0) {
+            add_older(ticks, &copy);
+        }
+    }
 }
 
 /* What the order alone says, when there is no conflict to tell. */
@@ -90,7 +124,7 @@ int mkv_merge_decide(struct mkv_store *store,
         *ret_other = other;
     }
     if (order > 0) {
-        note_loser(ret_merge, &other.ticks.at[0]);
+        note_loser(ret_merge, &other.ticks);
     }
     return 0;
 }

@@ -29,14 +29,14 @@ enum mkv_merge_verdict {
 struct mkv_merge {
     enum mkv_merge_verdict verdict;
     enum mkv_conflict conflict;
-    struct mkv_update update;   /* as it is to be stored; borrowed, but for the loser's name */
-    uint8_t name[MKV_NAME_MAX]; /* the loser's: the row it stands in may go when this is written */
+    struct mkv_update update; /* as it is to be stored; borrowed, but for names of the loser's */
+    uint8_t names[MKV_TICKS_MAX][MKV_NAME_MAX]; /* theirs: the row they stand in may go before */
 };
 
 /*
  * Decides what merging @update (with a tock) at @key would do, and changes nothing.  In a
- * conflict that the update wins, its tick list in *ret_merge has the loser's dot added, so that
- * the same conflict is not found again elsewhere.  If there is a conflict, *ret_other is the
+ * conflict that the update wins, its tick list in *ret_merge has the loser's added, so that the
+ * same conflict is not found again, nor one with what the loser had replaced.  If there is a conflict, *ret_other is the
  * other entry, borrowed from the store as by mkv_store_row().  Errors of mkv_store_row().
  */
 int mkv_merge_decide(struct mkv_store *store,

@@ -348,6 +348,34 @@ static void a_winner_remembers_its_loser(void **state)
     assert_true(n_conflicts > 1000);
 }
 
+/* Who goes on from a winner knows what the loser had replaced: a late repeat of that is no conflict. */
+static void a_winner_replaces_what_its_loser_had_replaced(void **state)
+{
+    static const struct mkv_tick dots[] = {{{(const uint8_t *)"a", 1}, 1, 1},
+                                           {{(const uint8_t *)"a", 1}, 2, 1},
+                                           {{(const uint8_t *)"a", 1}, 3, 1},
+                                           {{(const uint8_t *)"a", 1}, 3, 2}};
+    const struct mkv_update updates[] = {
+        {.has_tock = true, .tock = 1, .ticks = {.n = 1, .at = {dots[0]}}},
+        {.has_tock = true, .tock = 2, .ticks = {.n = 2, .at = {dots[1], dots[0]}}},
+        {.has_tock = true, .tock = 3, .ticks = {.n = 1, .at = {dots[2]}}}, /* blind */
+    };
+    struct mkv_update last = {.has_tock = true, .tock = 4};
+    uint8_t space[KEY_LEN];
+    struct mkv_bytes key = fresh_path(space);
+
+    (void)state;
+    assert_int_equal(merge(key, &updates[0]).conflict, MKV_CONFLICT_NONE);
+    assert_int_equal(merge(key, &updates[1]).conflict, MKV_CONFLICT_NONE);
+    assert_int_equal(merge(key, &updates[2]).conflict, MKV_CONFLICT_CERTAIN);
+    last.ticks = held(key).ticks;
+    assert_int_equal(last.ticks.n, 3);
+    last.ticks.at[0] = dots[3];
+    assert_int_equal(merge(key, &last).conflict, MKV_CONFLICT_NONE);
+    assert_int_equal(merge(key, &updates[0]).conflict, MKV_CONFLICT_NONE);
+    mkv_store_abort(store);
+}
+
 /* A row that is damaged still counts: its head is known, and decides. */
 static void a_damaged_row_takes_part(void **state)
 {
@@ -400,6 +428,7 @@ int main(void)
         CASE(all_orders_agree),
         CASE(both_sides_agree_on_conflicts),
         CASE(a_winner_remembers_its_loser),
+        CASE(a_winner_replaces_what_its_loser_had_replaced),
         CASE(a_damaged_row_takes_part),
         CASE(a_row_that_cannot_be_read_is_told),
     };

@@ -136,7 +136,7 @@ def keeps_the_dot_it_replaced(server):
     equal(entry_at(loop, ann, path).ticks, third.entry.ticks, "the ticks of one that covers")
     fourth = bob.write(path, 4, replaces=[wire.Entry(1, None, [first.entry.dot, *else_[:2]])])
     settle(loop, fourth)  # it knows an older tick of ann's
-    wanted = [fourth.entry.dot, third.entry.dot, *else_[:2]]
+    wanted = [fourth.entry.dot, third.entry.dot, *else_[:3]]  # the last is from the loser's
     equal(entry_at(loop, ann, path).ticks, wanted, "ticks with a newer one of the same stream")
     for client in (ann, bob):
         client.close()
