@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "check.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/assert.h"
+#include "sim.h"
+
+/* Sessions. */
+
+void check_session(struct sim *sim,
+                   const struct machine *machine,
+                   const struct pipe *pipe,
+                   const struct mkv_frame *frame)
+{
+    struct sessions *sessions = &sim->sessions;
+    struct session_given given = {.machine = machine->index,
+                                  .seq = frame->session.seq,
+                                  .host = pipe->ends[0].host,
+                                  .life = pipe->ends[0].number};
+
+    for (size_t i = 0; i < sessions->n; i++) {
+        const struct session_given *other = &sessions->at[i];
+
+        if (other->machine != given.machine || other->seq != given.seq) {
+            continue;
+        }
+        if ((other->host != given.host || other->life != given.life) &&
+            !(machine->forgetful && sim_clocks_fail(sim))) {
+            sim_fail(sim, "I9", "%s gives session %llu to two clients", machine->name,
+                     (unsigned long long)given.seq);
+        }
+        reach(&sim->reach, REACH_RESUMED);
+        return;
+    }
+    if (sessions->n == sessions->cap) {
+        sessions->cap = sessions->cap > 0 ? 2 * sessions->cap : 64;
+        sessions->at = realloc(sessions->at, sessions->cap * sizeof(*sessions->at));
+        MKV_ASSERT(sessions->at != NULL);
+    }
+    sessions->at[sessions->n++] = given;
+}
+
+void sessions_deinit(struct sessions *sessions)
+{
+    free(sessions->at);
+    *sessions = (struct sessions){0};
+}
+
+/* Pings. */
+
+/* Below both floors, what one has live the other has, or something newer. */
+static void check_frozen(struct sim *sim, const struct machine *a, const struct machine *b)
+{
+    uint64_t floor = a->ping.floor < b->ping.floor ? a->ping.floor : b->ping.floor;
+    char text[2][64];
+
+    if (!machine_ready(a) || !machine_ready(b)) {
+        return;
+    }
+    for (unsigned key = 0; key < sim->oracle.n_keys; key++) {
+        const struct known *entry = &a->last.at[key];
+
+        if (entry->has && entry->head.present && entry->head.tock <= floor &&
+            known_less(&b->last.at[key], entry)) {
+            sim_fail(sim, "I6", "floor %llu, path %u: %s has %s, %s has %s",
+                     (unsigned long long)(floor >> 12), key, a->name, oracle_text(entry, text[0]),
+                     b->name, oracle_text(&b->last.at[key], text[1]));
+        }
+    }
+}
+
+static void check_grows(
+    struct sim *sim, const struct machine *machine, const char *what, uint64_t from, uint64_t to)
+{
+    if (to < from) {
+        sim_fail(sim, "I7", "the %s of %s goes back from %llu to %llu", what, machine->name,
+                 (unsigned long long)from, (unsigned long long)to);
+    }
+}
+
+void check_ping(struct sim *sim, struct machine *machine, const struct mkv_ping *ping)
+{
+    const struct mkv_ping *last = &machine->ping;
+
+    if (ping->floor > ping->horizon || ping->horizon > ping->tock) {
+        sim_fail(sim, "I7", "%s: floor %llu, horizon %llu, tock %llu", machine->name,
+                 (unsigned long long)ping->floor, (unsigned long long)ping->horizon,
+                 (unsigned long long)ping->tock);
+    }
+    check_grows(sim, machine, "floor", last->floor, ping->floor);
+    check_grows(sim, machine, "horizon", last->horizon, ping->horizon);
+    check_grows(sim, machine, "tock", last->tock, ping->tock);
+    machine->ping = *ping;
+    if (ping->floor > 0) {
+        reach(&sim->reach, REACH_FLOOR);
+    }
+    for (unsigned i = 0; i < sim->n_machines; i++) {
+        if (sim->machines[i].node != NULL && i != machine->index) {
+            check_frozen(sim, machine, &sim->machines[i]);
+            check_frozen(sim, &sim->machines[i], machine);
+        }
+    }
+}
+
+/* Equality. */
+
+static bool is_wanted(const struct machine *machine)
+{
+    return machine->exists && !machine->gone;
+}
+
+static struct mkv_summary sums_of(const struct machine *machine)
+{
+    return mkv_tree_summary(mkv_store_tree(machine->store), mkv_bytes(NULL, 0));
+}
+
+static bool same_sums(struct mkv_summary a, struct mkv_summary b)
+{
+    return a.n_entries == b.n_entries && a.digest.high == b.digest.high &&
+           a.digest.low == b.digest.low;
+}
+
+bool check_equal(struct sim *sim)
+{
+    const struct machine *first = NULL;
+
+    for (unsigned i = 0; i < sim->n_machines; i++) {
+        const struct machine *machine = &sim->machines[i];
+
+        if (!is_wanted(machine)) {
+            continue;
+        }
+        if (!machine_ready(machine)) {
+            return false;
+        }
+        if (first != NULL && !same_sums(sums_of(first), sums_of(machine))) {
+            return false;
+        }
+        first = machine;
+    }
+    return true;
+}
+
+void check_explain(struct sim *sim, char *text, size_t size)
+{
+    size_t at = 0;
+
+    text[0] = '\0';
+    for (unsigned i = 0; i < sim->n_machines && at < size; i++) {
+        const struct machine *machine = &sim->machines[i];
+
+        if (is_wanted(machine)) {
+            at +=
+                (size_t)snprintf(text + at, size - at, "%s%s %s", i > 0 ? ", " : "", machine->name,
+                                 machine->node == NULL     ? "down"
+                                 : !machine_ready(machine) ? "joining"
+                                                           : "ready");
+        }
+    }
+    for (unsigned key = 0; key < sim->oracle.n_keys && at < size; key++) {
+        const struct machine *first = NULL;
+
+        for (unsigned i = 0; i < sim->n_machines && at < size; i++) {
+            const struct machine *machine = &sim->machines[i];
+            char texts[2][64];
+
+            if (machine->node == NULL) {
+                continue;
+            }
+            if (first != NULL && (known_less(&first->last.at[key], &machine->last.at[key]) ||
+                                  known_less(&machine->last.at[key], &first->last.at[key]))) {
+                at +=
+                    (size_t)snprintf(text + at, size - at, "; path %u: %s %s, %s %s", key,
+                                     first->name, oracle_text(&first->last.at[key], texts[0]),
+                                     machine->name, oracle_text(&machine->last.at[key], texts[1]));
+                break;
+            }
+            first = machine;
+        }
+    }
+}
+
+/* In the end. */
+
+static void check_truth(struct sim *sim, const struct machine *machine)
+{
+    char text[2][64];
+
+    for (unsigned key = 0; key < sim->oracle.n_paths; key++) {
+        struct known truth = oracle_truth(sim, key);
+        const struct known *now = &machine->last.at[key];
+
+        if (!truth.has || (!truth.head.present && !now->has)) {
+            continue;
+        }
+        if (known_less(now, &truth)) {
+            sim_fail(sim, truth.head.present ? "I5" : "I4", "path %u: %s has %s, but there was %s",
+                     key, machine->name, oracle_text(now, text[0]), oracle_text(&truth, text[1]));
+        }
+    }
+}
+
+static bool has_value(const struct machine *machine, uint64_t position, struct mkv_buf *ret_value)
+{
+    struct mkv_bytes key;
+    struct mkv_update update;
+
+    mkv_buf_clear(ret_value);
+    return mkv_store_row(machine->store, position, &key, &update) == 0 &&
+           mkv_buf_append(ret_value, update.value) == 0;
+}
+
+/* Digests could lie: compares the bytes. */
+static void check_bytes(struct sim *sim, const struct machine *a, const struct machine *b)
+{
+    struct mkv_buf values[2];
+    struct mkv_tree_entry entry;
+    bool more = mkv_tree_at(mkv_store_tree(a->store), mkv_bytes(NULL, 0), &entry);
+
+    mkv_buf_init(&values[0], MKV_VALUE_MAX);
+    mkv_buf_init(&values[1], MKV_VALUE_MAX);
+    while (more && !sim->result.failed) {
+        struct mkv_tree_entry other;
+
+        if (!mkv_tree_find(mkv_store_tree(b->store), entry.key, &other) ||
+            !has_value(a, entry.position, &values[0]) ||
+            !has_value(b, other.position, &values[1]) ||
+            !mkv_bytes_equal(mkv_buf_bytes(&values[0]), mkv_buf_bytes(&values[1]))) {
+            sim_fail(sim, "I1", "%s and %s have different values", a->name, b->name);
+        }
+        more = mkv_tree_next(mkv_store_tree(a->store), entry.key, &entry);
+    }
+    mkv_buf_deinit(&values[0]);
+    mkv_buf_deinit(&values[1]);
+}
+
+/* NULL: its watch shows all there is. */
+static const char *watch_fault(const struct sim *sim,
+                               const struct user *user,
+                               const struct machine *machine)
+{
+    static char text[200];
+    char texts[2][64];
+
+    if (!user->synced) {
+        return "it is not complete";
+    }
+    for (unsigned key = 0; key < sim->oracle.n_keys; key++) {
+        const struct known *told = &user->told[key];
+        const struct known *now = &machine->last.at[key];
+        bool lives = now->has && now->head.present;
+
+        if (lives != (told->has && told->head.present) ||
+            (lives && (known_less(told, now) || known_less(now, told)))) {
+            (void)snprintf(text, sizeof(text), "path %u: it was told %s, but there is %s", key,
+                           oracle_text(told, texts[0]), oracle_text(now, texts[1]));
+            return text;
+        }
+    }
+    return NULL;
+}
+
+bool check_users(struct sim *sim, bool complain)
+{
+    const struct machine *machine = sim->machines;
+
+    while (!is_wanted(machine)) {
+        machine++;
+    }
+    for (unsigned i = 0; i < sim->n_users; i++) {
+        const struct user *user = &sim->users[i];
+        const char *fault = user->watch_id != 0 ? watch_fault(sim, user, machine) : NULL;
+
+        if (user->n_open == 0 && fault == NULL) {
+            continue;
+        }
+        if (complain && user->n_open > 0) {
+            sim_fail(sim, "I5", "user %u waits in vain for %u writes", i, user->n_open);
+        } else if (complain) {
+            sim_fail(sim, "I15", "the watch of user %u: %s", i, fault);
+        }
+        return false;
+    }
+    return true;
+}
+
+void check_end(struct sim *sim)
+{
+    const struct machine *first = NULL;
+
+    for (unsigned i = 0; i < sim->n_machines && !sim->result.failed; i++) {
+        struct machine *machine = &sim->machines[i];
+
+        if (!is_wanted(machine)) {
+            continue;
+        }
+        mkv_tree_check(mkv_store_tree(machine->store));
+        check_truth(sim, machine);
+        if (first != NULL) {
+            check_bytes(sim, first, machine);
+        }
+        first = machine;
+    }
+}

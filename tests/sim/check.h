@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What must hold (the invariants I1 to I18), as far as oracle.h does not see it already.
+ */
+#ifndef MKV_TESTS_SIM_CHECK_H
+#define MKV_TESTS_SIM_CHECK_H
+
+#include "machine.h"
+
+/* To whom each session was given. */
+struct session_given {
+    unsigned machine;
+    uint64_t seq;
+    unsigned host;
+    uint64_t life;
+};
+
+struct sessions {
+    struct session_given *at; /* owned */
+    size_t n;
+    size_t cap;
+};
+
+/* A session number is never given to two clients (I9). */
+void check_session(struct sim *sim,
+                   const struct machine *machine,
+                   const struct pipe *pipe,
+                   const struct mkv_frame *frame);
+
+/* What a server says of itself only grows, and floor <= horizon <= tock (I7); and the frozen prefix
+ * is the same everywhere (I6). */
+void check_ping(struct sim *sim, struct machine *machine, const struct mkv_ping *ping);
+
+/* Whether all that should be there are, and equal. */
+bool check_equal(struct sim *sim);
+
+/* Whether all users have what they waited for, and their watches show what there is. */
+bool check_users(struct sim *sim, bool complain);
+
+/* In the end: equal to the byte, nothing lost, nothing come back. */
+void check_end(struct sim *sim);
+
+/* Says who differs from whom, for the failure. */
+void check_explain(struct sim *sim, char *text, size_t size);
+
+void sessions_deinit(struct sessions *sessions);
+
+#endif

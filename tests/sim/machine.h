@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A machine with a server on it: the real node, on a disk in memory that outlives it, with a clock
+ * that may be wrong.
+ */
+#ifndef MKV_TESTS_SIM_MACHINE_H
+#define MKV_TESTS_SIM_MACHINE_H
+
+#include "net.h"
+#include "node/server.h"
+#include "oracle.h"
+#include "store/log_memory.h"
+#include "store/store.h"
+#include "wire/act.h"
+
+#define MACHINE_LINKS_MAX 64U
+#define MACHINE_NAME_MAX  8U
+
+struct clock {
+    bool trusted;
+    bool stuck;
+    int64_t stuck_ms;  /* at what it shows */
+    int64_t offset_ms; /* from the true time */
+};
+
+struct machine_link {
+    struct pipe *pipe; /* NULL: the place is free */
+    unsigned side;
+    uint64_t number;
+    uint64_t seq;   /* of the session there; 0: none */
+    uint64_t acked; /* last counter acknowledged over it */
+};
+
+struct machine_backup {
+    struct mkv_disk *disk;
+    struct record held;
+    unsigned n_restored;
+};
+
+struct machine {
+    struct sim *sim;
+    unsigned index;
+    unsigned host;
+    unsigned broker;
+    char name[MACHINE_NAME_MAX];
+    char address[32];
+    char broker_address[32];
+
+    bool exists;    /* it has been started at least once */
+    bool gone;      /* it will not come back: evicted, or ended for good */
+    bool evicted;   /* what it held alone does not count */
+    bool damaged;   /* rows of its disk were, since it last started */
+    bool forgetful; /* its disk went back, or its clock: it may number sessions twice */
+    bool accept_restored;
+    int64_t down_until_ms; /* when it is started again */
+    unsigned mute_in;      /* it dies after so many inputs, before it speaks; 0: it does not */
+    struct clock clock;
+
+    struct mkv_disk *disk; /* owned */
+    struct mkv_store *store;
+    struct mkv_server_node *node; /* NULL: it is down */
+    uint64_t boots;
+    int64_t deadline_ms;
+    uint64_t last_link;
+    struct machine_link links[MACHINE_LINKS_MAX];
+    struct pipe *mqtt;
+    bool hears;      /* subscribed */
+    bool mqtt_again; /* another attempt is planned */
+    bool was_ready;
+    struct machine_backup backup;
+
+    /* for the oracle */
+    struct mkv_digest seen; /* of its whole tree, when last looked at */
+    uint64_t seen_count;
+    struct record last;              /* what it has */
+    struct record top;               /* the greatest it ever had on this disk */
+    struct record held;              /* ... while it was ready */
+    bool set_aside[ORACLE_KEYS_MAX]; /* quarantined in the open batch */
+    struct mkv_ping ping;            /* the last it sent; pointers are not valid */
+    uint64_t pings;
+    uint64_t commits;
+};
+
+void machine_init(struct sim *sim, unsigned index, unsigned broker);
+void machine_deinit(struct machine *machine);
+
+/* Nothing if it runs, or is gone.  The disk may not let it start: it is tried again. */
+void machine_start(struct sim *sim, struct machine *machine);
+/* Ends the process as it stands. */
+void machine_kill(struct sim *sim, struct machine *machine, bool silently);
+/* Ends it as its operator does. */
+void machine_leave(struct sim *sim, struct machine *machine);
+
+/* A new, empty disk, and all that was on the old one is lost; it must be down. */
+void machine_lose_disk(struct machine *machine);
+
+/* A backup of the disk as it is, in place of an earlier one; and back to it, if there is one. */
+void machine_back_up(struct sim *sim, struct machine *machine);
+void machine_restore(struct sim *sim, struct machine *machine);
+
+/* To be called at its deadline. */
+void machine_wake(struct sim *sim, struct machine *machine);
+void machine_arrive(struct sim *sim, struct pipe *pipe, unsigned side, const struct letter *letter);
+/* A message from the broker. */
+void machine_message(struct sim *sim, struct machine *machine, struct parcel *parcel);
+
+bool machine_ready(const struct machine *machine);
+struct mkv_now machine_now(const struct sim *sim, const struct machine *machine);
+
+#endif
