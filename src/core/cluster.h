@@ -121,7 +121,8 @@ struct mkv_cluster {
     uint32_t n_echoes;     /* how often our last ping came back to us */
     bool looping;          /* more than once: brokers send in a circle */
     bool purging;          /* tombstones are being deleted ... */
-    struct mkv_buf purged; /* owned: ... up to this key */
+    bool purge_began;      /* ... some of them have been looked at already ... */
+    struct mkv_buf purged; /* owned: ... up to this key, which may be the empty one */
     uint64_t n_quarantined;
     uint64_t n_purged;
     uint64_t n_pulls;

@@ -134,7 +134,7 @@ static int advance(struct mkv_server *server, struct mkv_bytes key)
     if (error == 0 && (!pull->in_range || mkv_bytes_compare(key, pull->range.from) < 0)) {
         return MKV_E_MALFORMED;
     }
-    if (error == 0) {
+    if (error == 0 && key.len > 0) { /* nothing lies before the root */
         error = drop_until(server, key);
     }
     if (error == 0) {

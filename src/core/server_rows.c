@@ -197,6 +197,17 @@ static int load_floor(struct mkv_server *server, struct mkv_now now)
     return error;
 }
 
+/* The horizon is what the tock was, and it is not to be before it, though no clock may say so now. */
+static void see_floor(struct mkv_server *server)
+{
+    const struct mkv_floor *floor = &server->cluster.floor;
+
+    mkv_tock_see(&server->tock, mkv_floor_bound(floor));
+    for (uint32_t i = 0; i < floor->n_samples; i++) {
+        mkv_tock_see(&server->tock, floor->samples[i].tock);
+    }
+}
+
 int mkv_rows_store_floor(struct mkv_server *server, struct mkv_now now)
 {
     struct mkv_buf row;
@@ -300,6 +311,7 @@ int mkv_rows_load(struct mkv_server *server, struct mkv_now now)
     }
     server->cluster.purging = server->cluster.floor.floor > 0; /* it may have been interrupted */
     server->tock.high = server->tock.mark;
+    see_floor(server);
     server->seq_last = server->seq_reserved;
     return error;
 }

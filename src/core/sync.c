@@ -325,6 +325,7 @@ void mkv_cluster_raise_floor(struct mkv_server *server, struct mkv_now now, uint
         mkv_floor_raise_horizon(&cluster->floor, floor);
         mkv_floor_raise(&cluster->floor, floor);
         cluster->purging = true;
+        cluster->purge_began = false;
         mkv_buf_clear(&cluster->purged);
         mkv_server_wake_at(server, now.ms);
     }
@@ -344,8 +345,8 @@ static bool next_tombstone(const struct mkv_server *server, struct mkv_tree_entr
     const struct mkv_tree *tree = mkv_store_tree(server->store);
     struct mkv_bytes cursor = mkv_buf_bytes(&server->cluster.purged);
 
-    return cursor.len == 0 ? mkv_tree_at_tombstone(tree, cursor, ret_entry)
-                           : mkv_tree_next_tombstone(tree, cursor, ret_entry);
+    return server->cluster.purge_began ? mkv_tree_next_tombstone(tree, cursor, ret_entry)
+                                       : mkv_tree_at_tombstone(tree, cursor, ret_entry);
 }
 
 /* The key is kept before the entry goes, since it is the entry's own. */
@@ -355,6 +356,7 @@ static int purge_one(struct mkv_server *server, const struct mkv_tree_entry *ent
     bool below = entry->head.tock <= cluster->floor.floor;
     int error;
 
+    cluster->purge_began = true;
     mkv_buf_clear(&cluster->purged);
     error = mkv_buf_append(&cluster->purged, entry->key);
     if (error != 0 || !below) {
@@ -377,7 +379,6 @@ static int purge(struct mkv_server *server, struct mkv_now now)
     for (int i = 0; i < PURGE_STEP && error == 0; i++) {
         if (!next_tombstone(server, &entry)) {
             cluster->purging = false;
-            mkv_buf_clear(&cluster->purged);
             return 0;
         }
         error = purge_one(server, &entry);
@@ -392,7 +393,7 @@ static void sample(struct mkv_server *server, struct mkv_now now)
 
     if (now.ms >= cluster->sample_ms) {
         cluster->sample_ms =
-            mkv_floor_sample(&cluster->floor, now, mkv_tock_now(&server->tock, now.wall_ms),
+            mkv_floor_sample(&cluster->floor, now, mkv_tock_tell(&server->tock, now.wall_ms),
                              server->config.times.horizon_ms, has_tombstones(server));
     }
     mkv_server_wake_at(server, cluster->sample_ms);
