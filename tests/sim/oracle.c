@@ -111,15 +111,16 @@ static size_t *dot_slot(struct oracle *oracle, struct dot dot)
     return &oracle->by_dot[hash_number(dot.stream, dot.counter) % ORACLE_DOTS];
 }
 
-/* The write that this entry comes from, or SIZE_MAX. */
+/*
+ * The write that this entry comes from, or SIZE_MAX.  Servers give a tock to what has none, or one
+ * that is too low.
+ */
 static size_t find_write(const struct oracle *oracle, unsigned key, const struct known *known)
 {
     for (size_t i = oracle->newest[key]; i != SIZE_MAX; i = oracle->writes[i].next) {
         struct known same = *known;
 
-        if (!oracle->writes[i].has_tock) {
-            same.head.tock = 0;
-        }
+        same.head.tock = oracle->writes[i].known.head.tock;
         if (known_equal(&oracle->writes[i].known, &same)) {
             return i;
         }
@@ -212,7 +213,8 @@ void oracle_published(struct sim *sim,
 
     size_t same = find_write(oracle, key, &known);
 
-    if (same == SIZE_MAX || oracle->writes[same].has_tock != has_tock) {
+    if (same == SIZE_MAX || oracle->writes[same].has_tock != has_tock ||
+        oracle->writes[same].known.head.tock != known.head.tock) {
         add_write(sim, key, &update, &known, doubtful);
     }
 }
