@@ -41,6 +41,7 @@ typedef struct moatkv moatkv;
 typedef struct moatkv_options moatkv_options;
 typedef struct moatkv_entry moatkv_entry;
 typedef struct moatkv_child moatkv_child;
+typedef struct moatkv_conflict moatkv_conflict;
 typedef struct moatkv_event moatkv_event;
 
 /*
@@ -289,7 +290,7 @@ MOATKV_API int moatkv_watch(
     moatkv *kv, moatkv_bytes path, moatkv_on_watch on_watch, void *user, uint64_t *ret_id);
 
 /*
- * Ends a watch, a read or a list; its callback gets CANCELLED.  NOT_FOUND: it has completed.
+ * Ends a watch, a read, a list or moatkv_conflicts(); its callback gets CANCELLED.  NOT_FOUND: it has completed.
  */
 MOATKV_API int moatkv_cancel(moatkv *kv, uint64_t id);
 
@@ -315,6 +316,54 @@ MOATKV_API int moatkv_servers(moatkv *kv, moatkv_on_report on_row, void *user, u
  */
 MOATKV_API int moatkv_evict(moatkv *kv, moatkv_bytes id, moatkv_on_done done, void *user);
 
+/*
+ * A conflict: an update that was overwritten by one whose writer did not know of it, or that came
+ * too late to overwrite such a one.  Everywhere the same update stays; the other is lost, but kept
+ * here by the servers, for as long as there is room.
+ */
+
+/* Names it: the same at all servers of a cluster, and each time it is told. */
+MOATKV_API uint64_t moatkv_conflict_id(const moatkv_conflict *conflict);
+
+/* Whether it is only possible: so much has happened to the entry that nobody knows for certain. */
+MOATKV_API int moatkv_conflict_possible(const moatkv_conflict *conflict);
+
+/* When a server found it, as moatkv_entry_tock(). */
+MOATKV_API uint64_t moatkv_conflict_tock(const moatkv_conflict *conflict);
+
+/* How many conflicts of the same path came after it that were only counted: one a second is kept. */
+MOATKV_API uint64_t moatkv_conflict_more(const moatkv_conflict *conflict);
+
+/* What was lost, and what it lost to: of that the value is not told, but given as `null`. */
+MOATKV_API const moatkv_entry *moatkv_conflict_loser(const moatkv_conflict *conflict);
+MOATKV_API const moatkv_entry *moatkv_conflict_winner(const moatkv_conflict *conflict);
+
+enum {
+    MOATKV_FOLLOW = 1, /* a flag of moatkv_conflicts(): go on with those that come */
+    MOATKV_SYNCED = 2  /* a status: all that there were have been told */
+};
+
+typedef void (*moatkv_on_conflict)(void *user, int status, const moatkv_conflict *conflict);
+
+/*
+ * Reads the conflicts at and below a path, those with the latest news last.  The callback gets
+ * status MOATKV_ROW with each, then once 0 or an error without one.
+ *
+ * With MOATKV_FOLLOW there is no end: it gets MOATKV_SYNCED without one when all that there were
+ * have been told (again after each reconnection), and from then on MOATKV_ROW with each that is
+ * found.  One is told again only if its moatkv_conflict_more() has grown.  It goes on over other
+ * links and servers without telling what has been told, and ends by moatkv_cancel(), moatkv_close(),
+ * or an error of the server.  At most 4 may be followed.
+ *
+ * Returns as moatkv_get(), BAD_ARGUMENT, TOO_MANY.  @ret_id may be NULL.
+ */
+MOATKV_API int moatkv_conflicts(moatkv *kv,
+                                moatkv_bytes path,
+                                uint32_t flags,
+                                moatkv_on_conflict on_conflict,
+                                void *user,
+                                uint64_t *ret_id);
+
 enum moatkv_event_kind {
     MOATKV_EVENT_CONNECTED = 1,    /* there is a session with a server: text is its name */
     MOATKV_EVENT_DISCONNECTED = 2, /* the link is lost: code and text say why */
@@ -338,6 +387,9 @@ MOATKV_API int moatkv_event_code(const moatkv_event *event);
 MOATKV_API moatkv_bytes moatkv_event_text(const moatkv_event *event); /* also NUL-terminated */
 MOATKV_API const moatkv_entry *moatkv_event_loser(const moatkv_event *event);  /* or NULL */
 MOATKV_API const moatkv_entry *moatkv_event_winner(const moatkv_event *event); /* or NULL */
+
+/* Of a CONFLICT: how many others of this handle before it were not told, since they were too many. */
+MOATKV_API uint64_t moatkv_event_more(const moatkv_event *event);
 
 /*
  * As above, but wait for the completion, up to @timeout_ms (-1: without end), and return its

@@ -287,6 +287,7 @@ static bool carry(moatkv *kv, const struct mkv_client_output *output)
     case MKV_CLIENT_ROW:
     case MKV_CLIENT_CHILD:
     case MKV_CLIENT_FACT:
+    case MKV_CLIENT_LOST:
     case MKV_CLIENT_TELL:
     case MKV_CLIENT_DONE:
     case MKV_CLIENT_NOTICE:

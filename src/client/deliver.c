@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/mem.h"
+#include "client/conflict.h"
 #include "client/entry.h"
 #include "client/event.h"
 #include "client/handle.h"
@@ -70,6 +71,22 @@ static void deliver_fact(moatkv *kv, const struct mkv_client_output *output)
     }
 }
 
+static void deliver_lost(moatkv *kv, const struct mkv_client_output *output)
+{
+    const struct mkv_operation *operation = mkv_map_get(&kv->operations, output->id);
+    struct moatkv_conflict conflict;
+
+    if (operation == NULL || operation->on_conflict == NULL) {
+        return;
+    }
+    if (output->entry == NULL) {
+        operation->on_conflict(operation->user, MOATKV_SYNCED, NULL);
+    } else {
+        mkv_conflict_present(&conflict, output, &kv->path);
+        operation->on_conflict(operation->user, MOATKV_ROW, &conflict);
+    }
+}
+
 static void deliver_watch(moatkv *kv, const struct mkv_client_output *output)
 {
     const struct mkv_operation *operation = mkv_map_get(&kv->operations, output->id);
@@ -91,6 +108,8 @@ static void complete(moatkv *kv,
         operation->on_entry(operation->user, output->status, present(kv, output, &entry));
     } else if (operation->on_child != NULL) {
         operation->on_child(operation->user, output->status, NULL);
+    } else if (operation->on_conflict != NULL) {
+        operation->on_conflict(operation->user, output->status, NULL);
     } else if (operation->on_watch != NULL) {
         operation->on_watch(operation->user, MOATKV_WATCH_END, output->status, NULL);
     } else if (operation->on_report != NULL) {
@@ -115,6 +134,9 @@ static void deliver(moatkv *kv, const struct mkv_client_output *output)
     switch (output->kind) {
     case MKV_CLIENT_ROW:
         deliver_row(kv, output);
+        break;
+    case MKV_CLIENT_LOST:
+        deliver_lost(kv, output);
         break;
     case MKV_CLIENT_FACT:
         deliver_fact(kv, output);

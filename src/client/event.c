@@ -13,6 +13,7 @@ struct moatkv_event {
     int code;
     size_t text_len;
     char text[TEXT_MAX];
+    uint64_t more;
     bool has_entries;
     struct moatkv_entry loser;
     struct moatkv_entry winner;
@@ -41,6 +42,11 @@ int moatkv_event_code(const moatkv_event *event)
 moatkv_bytes moatkv_event_text(const moatkv_event *event)
 {
     return (moatkv_bytes){.at = event->text, .len = event->text_len};
+}
+
+uint64_t moatkv_event_more(const moatkv_event *event)
+{
+    return event->more;
 }
 
 const moatkv_entry *moatkv_event_loser(const moatkv_event *event)
@@ -83,6 +89,7 @@ void mkv_event_deliver(moatkv *kv, const struct mkv_client_output *output)
         mkv_entry_present(&event.loser, output->key, output->entry, &kv->path);
         event.winner = (struct moatkv_entry){.path = event.loser.path, .update = *output->winner};
         event.has_entries = true;
+        event.more = output->n;
     }
     kv->on_event(kv->event_user, &event);
 }

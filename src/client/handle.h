@@ -22,6 +22,7 @@ struct mkv_operation {
     enum mkv_client_order_kind kind;
     moatkv_on_entry on_entry; /* GET, READ, WRITE; this and the others may be NULL */
     moatkv_on_child on_child;
+    moatkv_on_conflict on_conflict;
     moatkv_on_watch on_watch;
     moatkv_on_report on_report;
     moatkv_on_done on_done;

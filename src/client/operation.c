@@ -85,6 +85,25 @@ int moatkv_watch(
     return error != 0 ? error : mkv_handle_order(kv, &order, &operation, ret_id);
 }
 
+_Static_assert((unsigned)MOATKV_FOLLOW == MKV_CONFLICTS_FOLLOW, "the flag travels as it is");
+
+int moatkv_conflicts(moatkv *kv,
+                     moatkv_bytes path,
+                     uint32_t flags,
+                     moatkv_on_conflict on_conflict,
+                     void *user,
+                     uint64_t *ret_id)
+{
+    struct mkv_client_order order = {.kind = MKV_CLIENT_CONFLICTS, .flags = flags};
+    struct mkv_operation operation = {.on_conflict = on_conflict, .user = user};
+    int error = key_of(kv, path, &order.key);
+
+    if (error == 0 && (flags & ~(uint32_t)MOATKV_FOLLOW) != 0) {
+        error = MKV_E_BAD_ARGUMENT;
+    }
+    return error != 0 ? error : mkv_handle_order(kv, &order, &operation, ret_id);
+}
+
 static int write_order(
     moatkv *kv, moatkv_bytes path, struct mkv_client_order *order, moatkv_on_entry done, void *user)
 {

@@ -11,8 +11,6 @@
 #define SETTLED_MS      5000  /* a link that lasted so long was a good one */
 #define PING_MS         10000
 #define SILENCE_MS      30000
-#define TOCK_AHEAD      (1ULL << 32)
-#define TOCK_SHIFT      12U
 #define CONFIG_TEXT_MAX 8192U
 
 uint64_t mkv_client_random(struct mkv_client *client)
@@ -37,45 +35,6 @@ void mkv_client_notice(struct mkv_client *client,
 void mkv_client_done(struct mkv_client *client, uint64_t id, int status)
 {
     mkv_client_effect_done(client->out, id, status, mkv_bytes(NULL, 0), NULL);
-}
-
-/* Tock. */
-
-void mkv_client_note_tock(struct mkv_client *client, uint64_t tock)
-{
-    if (tock > client->tock_seen) {
-        client->tock_seen = tock;
-    }
-}
-
-void mkv_client_note_server_tock(struct mkv_client *client, uint64_t tock)
-{
-    mkv_client_note_tock(client, tock);
-    client->tock_server = tock;
-    client->tock_server_ms = client->now_ms;
-}
-
-static uint64_t estimate(const struct mkv_client *client)
-{
-    if (!client->clock) {
-        return client->tock_server;
-    }
-    return client->tock_server +
-           ((uint64_t)(client->now_ms - client->tock_server_ms) << TOCK_SHIFT);
-}
-
-uint64_t mkv_client_tock_max(const struct mkv_client *client)
-{
-    return estimate(client) + TOCK_AHEAD;
-}
-
-uint64_t mkv_client_next_tock(struct mkv_client *client)
-{
-    uint64_t least = client->tock_seen + 1;
-    uint64_t guess = client->clock ? estimate(client) : 0;
-
-    client->tock_seen = guess > least ? guess : least;
-    return client->tock_seen;
 }
 
 /* The link. */
@@ -327,7 +286,7 @@ static void on_frame_up(struct mkv_client *client, const struct mkv_frame *frame
         mkv_client_write_nack(client, &frame->nack);
         break;
     case MKV_FRAME_CONFLICT:
-        mkv_client_write_conflict(client, &frame->conflict);
+        mkv_client_conflict(client, &frame->conflict);
         break;
     case MKV_FRAME_REPEAT:
         mkv_client_write_repeat(client, &frame->range);
@@ -345,6 +304,7 @@ static void on_frame_up(struct mkv_client *client, const struct mkv_frame *frame
     case MKV_FRAME_DIGEST:
     case MKV_FRAME_REPORT:
     case MKV_FRAME_PONG:
+    case MKV_FRAME_LOST:
     case MKV_FRAME_REPORTS:
     case MKV_FRAME_DONE:
         mkv_client_answer(client, frame);
@@ -369,7 +329,6 @@ static void on_frame_up(struct mkv_client *client, const struct mkv_frame *frame
     case MKV_FRAME_VOUCHED:
     case MKV_FRAME_SUMS:
     case MKV_FRAME_CONFLICTS:
-    case MKV_FRAME_LOST:
         refuse(client, MKV_E_UNEXPECTED, "the server sent a message that is not for a client");
         break;
     }
@@ -520,6 +479,7 @@ static int take_order(struct mkv_client *client, const struct mkv_client_order *
     case MKV_CLIENT_PING:
     case MKV_CLIENT_SERVERS:
     case MKV_CLIENT_EVICT:
+    case MKV_CLIENT_CONFLICTS:
         return mkv_client_request_order(client, order);
     case MKV_CLIENT_WATCH:
         return mkv_client_watch_order(client, order);
@@ -675,6 +635,7 @@ void mkv_client_deinit(struct mkv_client *client)
     mkv_client_write_deinit(client);
     mkv_client_watch_deinit(client);
     mkv_client_request_deinit(client);
+    mkv_told_deinit(&client->told);
     mkv_client_session_deinit(&client->session);
     mkv_buf_deinit(&client->config_store);
     *client = (struct mkv_client){0};

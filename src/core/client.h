@@ -13,7 +13,8 @@
  *     client.c          the link: dialling, opening, keeping alive      client_mqtt.c   the broker
  *     client_request.c  requests over the link                          client_write.c  updates
  *     client_answer.c   what the server answers                         client_detail.c words
- *     client_watch.c    views and their repair
+ *     client_watch.c    views and their repair                          client_tock.c   the clock
+ *     client_conflicts.c  what lost
  */
 #ifndef MKV_CORE_CLIENT_H
 #define MKV_CORE_CLIENT_H
@@ -25,10 +26,12 @@
 #include "core/client_session.h"
 #include "core/dial.h"
 #include "core/pending.h"
+#include "core/told.h"
 #include "wire/frame.h"
 
 #define MKV_CLIENT_ORDERS_MAX  1000U     /* operations that wait; more: QUEUE_FULL */
 #define MKV_CLIENT_WATCHES_MAX 64U       /* more: TOO_MANY */
+#define MKV_CLIENT_FOLLOWS_MAX 4U        /* of conflicts; more: TOO_MANY */
 #define MKV_CLIENT_NEVER       INT64_MAX /* as a deadline: none */
 #define MKV_QUERY_ID_LEN       16U
 
@@ -51,6 +54,7 @@ enum mkv_client_order_kind {
     MKV_CLIENT_PING,
     MKV_CLIENT_SERVERS,
     MKV_CLIENT_EVICT,
+    MKV_CLIENT_CONFLICTS,
     MKV_CLIENT_WATCH,
     MKV_CLIENT_WRITE,
 };
@@ -61,7 +65,7 @@ struct mkv_client_order {
     struct mkv_bytes key; /* a valid path; not of STATUS, PING, SERVERS, EVICT */
     uint32_t depth_min;   /* READ */
     uint32_t depth_max;
-    uint32_t flags;                 /* MKV_READ_TOMBSTONES, _KEYS_ONLY */
+    uint32_t flags;                 /* MKV_READ_TOMBSTONES, _KEYS_ONLY; MKV_CONFLICTS_FOLLOW */
     bool present;                   /* WRITE: false to delete */
     bool blind;                     /* WRITE: do not look what is there */
     struct mkv_bytes value;         /* WRITE: checked here */
@@ -179,6 +183,8 @@ struct mkv_client {
     uint64_t counter;  /* last one used in this session */
     int64_t repeat_ms; /* no update is to be repeated before */
     bool room_wanted;
+
+    struct mkv_told told; /* of conflicts that this client's updates were in */
 
     struct mkv_client_request *requests; /* owned, in the order of the calls */
     struct mkv_client_request *requests_last;

@@ -53,6 +53,7 @@ static void take_row(struct mkv_client *client,
     case MKV_CLIENT_REQUEST_PING:
     case MKV_CLIENT_REQUEST_SERVERS:
     case MKV_CLIENT_REQUEST_EVICT:
+    case MKV_CLIENT_REQUEST_CONFLICTS:
     case MKV_CLIENT_REQUEST_WATCH_CHECK: /* sorted out by takes_rows() */
         break;
     }
@@ -75,6 +76,7 @@ static bool takes_rows(const struct mkv_client_request *request)
     case MKV_CLIENT_REQUEST_PING:
     case MKV_CLIENT_REQUEST_SERVERS:
     case MKV_CLIENT_REQUEST_EVICT:
+    case MKV_CLIENT_REQUEST_CONFLICTS:
     case MKV_CLIENT_REQUEST_WATCH_CHECK:
         break;
     }
@@ -210,6 +212,12 @@ static bool on_end(struct mkv_client *client,
     case MKV_CLIENT_REQUEST_SERVERS:
         mkv_client_request_complete(client, request, 0);
         return true;
+    case MKV_CLIENT_REQUEST_CONFLICTS:
+        if ((request->flags & MKV_CONFLICTS_FOLLOW) != 0) {
+            break;
+        }
+        mkv_client_request_complete(client, request, 0);
+        return true;
     case MKV_CLIENT_REQUEST_HEAD:
         mkv_client_request_finish(client, request);
         write->head = MKV_HEAD_KNOWN;
@@ -295,6 +303,9 @@ static bool dispatch(struct mkv_client *client,
     }
     if (frame->kind == MKV_FRAME_PONG) {
         return on_pong(client, request, frame->tock);
+    }
+    if (frame->kind == MKV_FRAME_LOST) {
+        return mkv_client_conflicts_answer(client, request, frame->lost);
     }
     if (frame->kind == MKV_FRAME_REPORTS) {
         return on_reports(client, request, frame->reports);

@@ -14,6 +14,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "wire/child.h"
+#include "wire/conflict.h"
 #include "wire/frame.h"
 
 struct mkv_client_effects;
@@ -78,7 +79,8 @@ struct mkv_client_notice {
     enum mkv_client_notice_kind kind;
     int code;                        /* an error; of a conflict its class */
     struct mkv_bytes text;           /* may be empty */
-    uint64_t n;                      /* REPAIRED: entries that were missed or are ahead */
+    uint64_t n;                      /* REPAIRED: entries that were missed or are ahead; CONFLICT:
+                                        those before that were not told */
     struct mkv_bytes key;            /* CONFLICT */
     const struct mkv_update *loser;  /* CONFLICT */
     const struct mkv_update *winner; /* CONFLICT */
@@ -97,6 +99,11 @@ int mkv_client_effect_child(struct mkv_client_effects *out,
 int mkv_client_effect_fact(struct mkv_client_effects *out,
                            uint64_t id,
                            struct mkv_bytes map) MKV_MUST_CHECK;
+/* A conflict at @key; @row NULL: all that there were have been told. */
+int mkv_client_effect_lost(struct mkv_client_effects *out,
+                           uint64_t id,
+                           struct mkv_bytes key,
+                           const struct mkv_conflict_row *row) MKV_MUST_CHECK;
 /* @entry is NULL for SYNCED. */
 int mkv_client_effect_watch(struct mkv_client_effects *out,
                             uint64_t id,

@@ -27,6 +27,7 @@ enum mkv_client_request_kind {
     MKV_CLIENT_REQUEST_PING,
     MKV_CLIENT_REQUEST_SERVERS,
     MKV_CLIENT_REQUEST_EVICT,
+    MKV_CLIENT_REQUEST_CONFLICTS,
     MKV_CLIENT_REQUEST_WATCH_READ,
     MKV_CLIENT_REQUEST_WATCH_CHECK,
 };
@@ -47,6 +48,7 @@ struct mkv_client_request {
     struct mkv_place since;
     uint64_t n_rows;
     struct mkv_row_reader reader;
+    struct mkv_told told;           /* of CONFLICTS: over all links */
     struct mkv_client_watch *watch; /* of WATCH_READ, WATCH_CHECK */
     struct mkv_client_write *write; /* of HEAD */
 };
@@ -106,16 +108,18 @@ uint64_t mkv_client_random(struct mkv_client *client);
 void mkv_client_send(struct mkv_client *client, const struct mkv_frame *frame);
 /* Gives the link up because of what the server does, or does not do. */
 void mkv_client_link_fail(struct mkv_client *client, int error, const char *why);
-void mkv_client_note_tock(struct mkv_client *client, uint64_t tock);
-void mkv_client_note_server_tock(struct mkv_client *client, uint64_t tock);
-/* The greatest tock that a server would take now. */
-uint64_t mkv_client_tock_max(const struct mkv_client *client);
-uint64_t mkv_client_next_tock(struct mkv_client *client);
 void mkv_client_notice(struct mkv_client *client,
                        enum mkv_client_notice_kind kind,
                        int code,
                        struct mkv_bytes text);
 void mkv_client_done(struct mkv_client *client, uint64_t id, int status);
+
+/* client_tock.c */
+void mkv_client_note_tock(struct mkv_client *client, uint64_t tock);
+void mkv_client_note_server_tock(struct mkv_client *client, uint64_t tock);
+/* The greatest tock that a server would take now. */
+uint64_t mkv_client_tock_max(const struct mkv_client *client);
+uint64_t mkv_client_next_tock(struct mkv_client *client);
 
 /* client_mqtt.c */
 void mkv_client_mqtt_pump(struct mkv_client *client);
@@ -168,8 +172,6 @@ void mkv_client_write_refused(struct mkv_client *client, struct mkv_client_write
 void mkv_client_write_ack(struct mkv_client *client, uint64_t counter);
 void mkv_client_write_nack(struct mkv_client *client, const struct mkv_frame_nack *nack);
 void mkv_client_write_repeat(struct mkv_client *client, const struct mkv_frame_range *range);
-void mkv_client_write_conflict(struct mkv_client *client,
-                               const struct mkv_frame_conflict *conflict);
 void mkv_client_write_answered(struct mkv_client *client, const struct mkv_client_event *event);
 /* The connection to the broker is gone: whatever was on its way is in doubt. */
 void mkv_client_write_unsent(struct mkv_client *client);
@@ -181,6 +183,17 @@ void mkv_client_write_pump(struct mkv_client *client);
 void mkv_client_write_close(struct mkv_client *client);
 void mkv_client_write_deinit(struct mkv_client *client);
 int64_t mkv_client_write_deadline_ms(const struct mkv_client *client);
+
+/* client_conflicts.c */
+/* Whether one more may be followed: TOO_MANY. */
+int mkv_client_conflicts_order(const struct mkv_client *client,
+                               const struct mkv_client_order *order) MKV_MUST_CHECK;
+/* A `lost` frame; false if it cannot be read, or was not asked for. */
+bool mkv_client_conflicts_answer(struct mkv_client *client,
+                                 struct mkv_client_request *request,
+                                 struct mkv_bytes lost);
+/* A `conflict` frame: an update of this client has lost. */
+void mkv_client_conflict(struct mkv_client *client, const struct mkv_frame_conflict *conflict);
 
 /* client_watch.c */
 int mkv_client_watch_order(struct mkv_client *client,

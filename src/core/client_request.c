@@ -46,6 +46,8 @@ static enum mkv_client_request_kind kind_of(enum mkv_client_order_kind kind)
         return MKV_CLIENT_REQUEST_SERVERS;
     case MKV_CLIENT_EVICT:
         return MKV_CLIENT_REQUEST_EVICT;
+    case MKV_CLIENT_CONFLICTS:
+        return MKV_CLIENT_REQUEST_CONFLICTS;
     case MKV_CLIENT_READ:
     case MKV_CLIENT_WATCH:
     case MKV_CLIENT_WRITE:
@@ -58,6 +60,13 @@ int mkv_client_request_order(struct mkv_client *client, const struct mkv_client_
 {
     if (client->n_requests >= MKV_CLIENT_ORDERS_MAX) {
         return MKV_E_QUEUE_FULL;
+    }
+    if (order->kind == MKV_CLIENT_CONFLICTS) {
+        int error = mkv_client_conflicts_order(client, order);
+
+        if (error != 0) {
+            return error;
+        }
     }
 
     struct mkv_client_request *request =
@@ -169,6 +178,7 @@ static void fill_read(const struct mkv_client_request *request, struct mkv_frame
     case MKV_CLIENT_REQUEST_PING:
     case MKV_CLIENT_REQUEST_SERVERS:
     case MKV_CLIENT_REQUEST_EVICT:
+    case MKV_CLIENT_REQUEST_CONFLICTS:
     case MKV_CLIENT_REQUEST_WATCH_CHECK:
         read->depth_min = request->depth_min;
         read->depth_max = request->depth_max;
@@ -212,6 +222,10 @@ static void fill_frame(const struct mkv_client_request *request,
         frame->kind = MKV_FRAME_EVICT;
         memcpy(frame->uuid, request->uuid, sizeof(frame->uuid));
         break;
+    case MKV_CLIENT_REQUEST_CONFLICTS:
+        frame->kind = MKV_FRAME_CONFLICTS;
+        frame->conflicts = (struct mkv_frame_conflicts){path, request->flags, CREDIT};
+        break;
     }
 }
 
@@ -253,6 +267,7 @@ static void reap(struct mkv_client *client)
         }
         *link = request->next;
         client->n_requests--;
+        mkv_told_deinit(&request->told);
         mkv_mem_free(request);
     }
     client->requests_last = before;
@@ -328,6 +343,7 @@ static void on_lost(struct mkv_client *client, struct mkv_client_request *reques
     case MKV_CLIENT_REQUEST_GET:
     case MKV_CLIENT_REQUEST_STATUS:
     case MKV_CLIENT_REQUEST_EVICT:
+    case MKV_CLIENT_REQUEST_CONFLICTS: /* it knows what it has told */
         mkv_client_request_unsend(client, request);
         break;
     case MKV_CLIENT_REQUEST_READ:
@@ -383,6 +399,7 @@ void mkv_client_request_deinit(struct mkv_client *client)
         struct mkv_client_request *next = request->next;
 
         mkv_row_reader_deinit(&request->reader);
+        mkv_told_deinit(&request->told);
         mkv_mem_free(request);
         request = next;
     }

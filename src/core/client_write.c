@@ -402,29 +402,6 @@ void mkv_client_write_repeat(struct mkv_client *client, const struct mkv_frame_r
     }
 }
 
-void mkv_client_write_conflict(struct mkv_client *client, const struct mkv_frame_conflict *conflict)
-{
-    struct mkv_head winner = mkv_head_of(&conflict->winner);
-    struct mkv_client_notice notice = {.kind = MKV_CLIENT_CONFLICT,
-                                       .code = (int)(conflict->class_ & 1U),
-                                       .loser = &conflict->loser,
-                                       .winner = &conflict->winner};
-    struct mkv_cbor_reader r;
-    struct mkv_buf key;
-
-    if (mkv_ticks_cover(&conflict->loser.ticks, &winner)) {
-        return; /* an update that was issued twice, under two sessions */
-    }
-    mkv_client_note_tock(client, conflict->winner.tock);
-    mkv_buf_init(&key, MKV_PATH_KEY_MAX);
-    mkv_cbor_reader_init(&r, conflict->path);
-    if (mkv_path_from_cbor(&r, &key) == 0) {
-        notice.key = mkv_buf_bytes(&key);
-        mkv_client_effect_notice(client->out, &notice);
-    }
-    mkv_buf_deinit(&key);
-}
-
 static bool is_final(int error)
 {
     return error == MKV_E_NOT_AUTHORISED || error == MKV_E_TOO_LARGE || error == MKV_E_BAD_TOPIC;

@@ -143,6 +143,18 @@ static bool is_repeat(const struct mkv_server *server,
              mkv_head_compare(loser, &held.head) == 0);
 }
 
+/*
+ * A client that could not resume its session writes anew what was not acknowledged, and names the
+ * old dot.  If the old one stays, it is the same value.
+ */
+static bool is_reissued(const struct mkv_update *loser, const struct mkv_update *winner)
+{
+    struct mkv_head head = mkv_head_of(winner);
+
+    return loser->tock == winner->tock && loser->present == winner->present &&
+           mkv_bytes_equal(loser->value, winner->value) && mkv_ticks_cover(&loser->ticks, &head);
+}
+
 static void complain(struct mkv_server *server, struct mkv_now now)
 {
     if (now.ms < server->conflicts_complain_ms) {
@@ -197,7 +209,8 @@ int mkv_server_conflict(struct mkv_server *server,
     struct mkv_buf path;
     struct mkv_cbor_writer w;
 
-    if (mkv_conflicts_know(&server->conflicts, row.id) || is_repeat(server, session, key, &head)) {
+    if (mkv_conflicts_know(&server->conflicts, row.id) || is_repeat(server, session, key, &head) ||
+        is_reissued(loser, winner)) {
         return 0;
     }
     mkv_buf_init(&path, PATH_CBOR_MAX);

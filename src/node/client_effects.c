@@ -384,27 +384,65 @@ int mkv_client_effect_watch(struct mkv_client_effects *out,
     return 0;
 }
 
+/* With the loser as its entry. */
+static struct mkv_client_output *make_pair(enum mkv_client_output_kind kind,
+                                           const struct mkv_update *loser,
+                                           const struct mkv_update *winner,
+                                           size_t n_bytes,
+                                           struct maker *maker)
+{
+    *maker = make(kind, n_bytes + len_of(loser) + len_of(winner));
+    if (maker->output == NULL) {
+        return NULL;
+    }
+
+    struct mkv_update *placed_loser = place_update(maker, loser);
+    struct mkv_update *placed_winner = place_update(maker, winner);
+
+    place_content(maker, placed_loser);
+    place_content(maker, placed_winner);
+    maker->output->entry = placed_loser;
+    maker->output->winner = placed_winner;
+    return maker->output;
+}
+
+int mkv_client_effect_lost(struct mkv_client_effects *out,
+                           uint64_t id,
+                           struct mkv_bytes key,
+                           const struct mkv_conflict_row *row)
+{
+    struct maker maker;
+    struct mkv_client_output *output =
+        row == NULL ? make_entry(MKV_CLIENT_LOST, key, NULL)
+                    : make_pair(MKV_CLIENT_LOST, &row->loser, &row->winner, key.len, &maker);
+
+    if (output == NULL) {
+        return MKV_E_NO_MEMORY;
+    }
+    output->id = id;
+    if (row != NULL) {
+        output->key = place(&maker, key);
+        output->conflict.id = row->id;
+        output->conflict.when = row->when;
+        output->conflict.more = row->more;
+        output->conflict.class_ = row->class_;
+    }
+    append(out, output);
+    return 0;
+}
+
 static struct mkv_client_output *make_notice(const struct mkv_client_notice *notice)
 {
     size_t n_bytes = notice->key.len + notice->text.len;
-    bool has_entries = notice->loser != NULL && notice->winner != NULL;
+    struct maker maker;
 
-    if (has_entries) {
-        n_bytes += len_of(notice->loser) + len_of(notice->winner);
+    if (notice->loser != NULL && notice->winner != NULL) {
+        (void)make_pair(MKV_CLIENT_NOTICE, notice->loser, notice->winner, n_bytes, &maker);
+    } else {
+        maker = make(MKV_CLIENT_NOTICE, n_bytes);
     }
-    struct maker maker = make(MKV_CLIENT_NOTICE, n_bytes);
-
     if (maker.output == NULL) {
         return NULL;
-    }
-    if (has_entries) {
-        struct mkv_update *loser = place_update(&maker, notice->loser);
-        struct mkv_update *winner = place_update(&maker, notice->winner);
-
-        place_content(&maker, loser);
-        place_content(&maker, winner);
-        maker.output->entry = loser;
-        maker.output->winner = winner;
     }
     maker.output->key = place(&maker, notice->key);
     maker.output->text = place(&maker, notice->text);

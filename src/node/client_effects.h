@@ -23,6 +23,7 @@ enum mkv_client_output_kind {
     MKV_CLIENT_MQTT_PUBLISH, /* text: the topic; payload, qos, cookie */
     MKV_CLIENT_ROW,          /* id, key, entry */
     MKV_CLIENT_CHILD,        /* id, key, n, own */
+    MKV_CLIENT_LOST,         /* id, key, perhaps entry, winner, conflict */
     MKV_CLIENT_FACT,         /* id, payload: a map */
     MKV_CLIENT_TELL,         /* a watch: id, watch, key, entry */
     MKV_CLIENT_DONE,         /* id, status, perhaps key and entry; a report in payload */
@@ -48,6 +49,12 @@ struct mkv_client_output {
     struct mkv_client_broker broker;
     const struct mkv_update *entry; /* or NULL; of a conflict the loser */
     const struct mkv_update *winner;
+    struct { /* of LOST; as in wire/conflict.h */
+        uint64_t id;
+        uint64_t when;
+        uint64_t more;
+        uint32_t class_;
+    } conflict;
 };
 
 struct mkv_client_effects {

@@ -246,6 +246,7 @@ static void carry(struct net *net, unsigned i, const struct mkv_client_output *o
     case MKV_CLIENT_ROW:
     case MKV_CLIENT_CHILD:
     case MKV_CLIENT_FACT:
+    case MKV_CLIENT_LOST:
     case MKV_CLIENT_TELL:
     case MKV_CLIENT_DONE:
     case MKV_CLIENT_NOTICE:

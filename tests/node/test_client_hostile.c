@@ -38,9 +38,10 @@ static void send_some(struct prng *prng)
     static const enum mkv_frame_kind kinds[] = {
         MKV_FRAME_ACK,   MKV_FRAME_NACK,   MKV_FRAME_CONFLICT, MKV_FRAME_REPEAT, MKV_FRAME_STATE,
         MKV_FRAME_BIRTH, MKV_FRAME_DATA,   MKV_FRAME_END,      MKV_FRAME_DIGEST, MKV_FRAME_ERROR,
-        MKV_FRAME_PONG,  MKV_FRAME_REPORT, MKV_FRAME_CHILDREN, MKV_FRAME_BYE};
+        MKV_FRAME_PONG,  MKV_FRAME_REPORT, MKV_FRAME_CHILDREN, MKV_FRAME_BYE,    MKV_FRAME_LOST};
     struct mkv_update update = some_update(prng);
-    struct mkv_frame frame = {.kind = kinds[prng_below(prng, 14)], .id = prng_below(prng, 12)};
+    struct mkv_frame frame = {.kind = kinds[prng_below(prng, sizeof(kinds) / sizeof(kinds[0]))],
+                              .id = prng_below(prng, 12)};
     struct mkv_buf bytes;
     uint8_t path[] = {0x81, 0x61, 'a'};
 
@@ -68,6 +69,9 @@ static void send_some(struct prng *prng)
         break;
     case MKV_FRAME_CHILDREN:
         frame.rows = mkv_bytes_of("\x80");
+        break;
+    case MKV_FRAME_LOST:
+        frame.lost = mkv_bytes_of("\x80");
         break;
     case MKV_FRAME_REPORT:
         frame.report = mkv_bytes_of("\xa0");
@@ -98,7 +102,11 @@ static void hostile(uint64_t seed)
             peer_write(&peer, "a", prng_below(&prng, 2) == 0);
         }
         if (n == 20) {
+            struct mkv_client_order order = {
+                .kind = MKV_CLIENT_CONFLICTS, .id = 99, .flags = MKV_CONFLICTS_FOLLOW};
+
             peer_watch(&peer, ":");
+            assert_int_equal(mkv_client_node_order(&peer.node, peer.now_ms, &order), 0);
         }
         struct mkv_update update = some_update(&prng);
 

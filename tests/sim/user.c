@@ -187,6 +187,7 @@ static void carry(struct sim *sim, struct user *user, const struct mkv_client_ou
     case MKV_CLIENT_NOTICE:
         notice(sim, output);
         break;
+    case MKV_CLIENT_LOST:
     case MKV_CLIENT_ROW:
     case MKV_CLIENT_CHILD:
     case MKV_CLIENT_FACT:
