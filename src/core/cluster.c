@@ -204,7 +204,10 @@ int mkv_cluster_found_restored(struct mkv_server *server)
     mkv_effect_log(server->effects, MKV_LOG_WARNING,
                    "this store has been restored from a backup: others have seen more of it; what "
                    "they do not vouch for is set aside");
-    return mkv_rows_drop_sessions(server);
+
+    int error = mkv_store_mark_restored(server->store, true);
+
+    return error != 0 ? error : mkv_rows_drop_sessions(server);
 }
 
 /* --- Batches ------------------------------------------------------------------------------ */

@@ -50,10 +50,18 @@ static void skip_own_numbers(struct mkv_server *server)
     }
 }
 
-static void become_ready(struct mkv_server *server, struct mkv_now now, const char *how)
+/*
+ * We have what the others have, or do without.  A disk that takes no writes keeps what it knows of
+ * the store: that it was restored, say.
+ */
+static int become_ready(struct mkv_server *server, struct mkv_now now, const char *how)
 {
     struct mkv_cluster *cluster = &server->cluster;
+    int error = server->failure == 0 ? mkv_store_mark_restored(server->store, false) : 0;
 
+    if (error != 0) {
+        return error;
+    }
     if (server->cluster.restored) {
         skip_own_numbers(server);
     }
@@ -62,6 +70,7 @@ static void become_ready(struct mkv_server *server, struct mkv_now now, const ch
     cluster->ping_ms = now.ms;
     mkv_effect_log(server->effects, MKV_LOG_INFO, "%s", how);
     mkv_server_wake_at(server, now.ms);
+    return 0;
 }
 
 int mkv_join_done(struct mkv_server *server, struct mkv_now now)
@@ -77,8 +86,7 @@ int mkv_join_done(struct mkv_server *server, struct mkv_now now)
                        "the others' list of servers does not name this one; joining goes on");
         return 0;
     }
-    become_ready(server, now, "joined the other servers");
-    return 0;
+    return become_ready(server, now, "joined the other servers");
 }
 
 /* The first in rank that was not tried in vain more often than others. */
@@ -179,10 +187,7 @@ static int start_alone(struct mkv_server *server, struct mkv_now now)
         error = mkv_cluster_set_member(server, now, mkv_store_id(server->store),
                                        server->config.name, true);
     }
-    if (error == 0) {
-        become_ready(server, now, "no other server is here");
-    }
-    return error;
+    return error != 0 ? error : become_ready(server, now, "no other server is here");
 }
 
 int mkv_join_time(struct mkv_server *server, struct mkv_now now)
@@ -199,8 +204,7 @@ int mkv_join_time(struct mkv_server *server, struct mkv_now now)
         return error;
     }
     if (!MKV_RULE(JOIN_FIRST)) {
-        become_ready(server, now, "serving");
-        return 0;
+        return become_ready(server, now, "serving");
     }
     if (known != NULL && server->failure != 0) {
         complain(server, now, "this server cannot join the others while its disk takes no writes");

@@ -65,7 +65,7 @@ static int open_store(struct daemon *daemon, struct mkv_why *why)
         .boot_nonce = mkv_entropy_u64() >> 1,
         .size_max = daemon->config->store_max,
     };
-    struct mkv_store_report report;
+    const struct mkv_store_report *report = &daemon->report;
     char detail[1024] = "";
     int error = make_directory(daemon->config->state, why);
 
@@ -74,18 +74,22 @@ static int open_store(struct daemon *daemon, struct mkv_why *why)
     }
     mkv_entropy_fill(options.id, sizeof(options.id));
     mkv_digest_key_of(mkv_bytes_of(daemon->config->root), options.digest_key);
-    error = mkv_store_open(daemon->config->state, &options, &daemon->store, &report, detail);
+    error =
+        mkv_store_open(daemon->config->state, &options, &daemon->store, &daemon->report, detail);
     if (error != 0) {
         mkv_why_set(why, "%.500s", detail);
         return error;
     }
     mkv_daemon_say(daemon, MKV_LOG_INFO, "%s store in %s: %" PRIu64 " rows",
-                   report.created ? "new" : "opened the", daemon->config->state, report.n_rows);
-    if (report.n_corrupt > 0) {
+                   report->created ? "new" : "opened the", daemon->config->state, report->n_rows);
+    if (report->n_corrupt > 0) {
         mkv_daemon_say(daemon, MKV_LOG_ERROR,
                        "%" PRIu64
                        " rows of the store are damaged and have been left out; check the disk",
-                       report.n_corrupt);
+                       report->n_corrupt);
+    }
+    if (report->restored) {
+        mkv_daemon_say(daemon, MKV_LOG_WARNING, "this store has been put back from a backup");
     }
     open_quarantine(daemon);
     return 0;
@@ -154,6 +158,8 @@ static int make_node(struct daemon *daemon, struct mkv_why *why)
                    .qos = daemon->config->qos,
                    .times = MKV_CLUSTER_TIMES,
                    .alone = daemon->broker != NULL,
+                   .restored = daemon->report.restored,
+                   .lost = daemon->report.lost,
                    .accept_restored = daemon->config->accept_restored,
                    .session_limits = {.grace_ms = GAP_GRACE_MS, .void_ms = GAP_VOID_MS}},
         .window_ms = daemon->config->ack_window_ms,

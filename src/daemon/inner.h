@@ -35,6 +35,7 @@ struct daemon {
     struct mkv_loop *loop;
     struct mkv_signals *signals;
     struct mkv_store *store;
+    struct mkv_store_report report; /* of its opening */
     struct mkv_quarantine_file quarantine;
     uint64_t quarantine_said;  /* rows in it when it was last told of */
     struct mkv_broker *broker; /* NULL: not embedded */

@@ -28,7 +28,6 @@ static void leave(const struct world *world)
 int world_boot(struct world *world)
 {
     struct mkv_store_options options = {.boot_nonce = 1000 + ++world->boots};
-    struct mkv_store_report report;
     struct mkv_server_node_config config = {
         .server = {.name = mkv_bytes_of("srv"),
                    .root = root,
@@ -55,11 +54,14 @@ int world_boot(struct world *world)
         mkv_buf_init(&world->published, MKV_UPDATE_MAX);
     }
 
-    int error = mkv_store_open_disk(world->disk, &options, &world->store, &report);
+    int error = mkv_store_open_disk(world->disk, &options, &world->store, &world->report);
 
     if (error != 0) {
         return error;
     }
+    config.server.restored = world->report.restored;
+    config.server.accept_restored = world->accept_restored;
+    config.server.lost = world->report.lost;
     enter(world);
     error = mkv_server_node_new(&config, world->store, world->now, &world->node);
 

@@ -24,6 +24,8 @@ struct world {
     struct mkv_store *store;
     struct mkv_server_node *node;
     struct mkv_now now;
+    struct mkv_store_report report; /* of the last opening of the store */
+    bool accept_restored;
     uint64_t boots;
     void (*around)(bool enter); /* called before and after each call of the node; may be NULL */
     unsigned n_heard;

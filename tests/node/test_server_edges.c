@@ -450,6 +450,64 @@ static void test_a_damaged_row_is_left_out(void **state)
     mkv_disk_damage(world.disk, MKV_LOG_ROWS, 0);
 }
 
+/* --- A store that was restored ------------------------------------------------------------ */
+
+/* Alone, it waits for others or for a word, however often it is started; then all is well. */
+static void test_a_restored_store_waits(void **state)
+{
+    struct mkv_disk *backup;
+    uint64_t seq;
+
+    (void)state;
+    seq = world_login(&world, 1, NULL);
+    world_update(&world, "a", "\x01", 1, seq, 1);
+    world_wait(&world, 10);
+    world_crash(&world);
+    assert_int_equal(mkv_disk_snapshot(world.disk, &backup), 0);
+    world_start(&world);
+    world_wait(&world, 10);
+    world_crash(&world);
+    assert_int_equal(mkv_disk_restore(world.disk, backup), 0);
+    mkv_disk_free(backup);
+    for (unsigned i = 0; i < 3; i++) {
+        world_start(&world);
+        assert_true(world.report.restored);
+        world_wait(&world, 60000);
+        assert_false(mkv_server_node_ready(world.node));
+        world_crash(&world);
+    }
+    world.accept_restored = true;
+    world_start(&world);
+    world_wait(&world, 60000);
+    assert_true(mkv_server_node_ready(world.node));
+    world_crash(&world);
+    world.accept_restored = false;
+    world_start(&world);
+    assert_false(world.report.restored);
+    world_wait(&world, 60000);
+    assert_true(mkv_server_node_ready(world.node));
+}
+
+/* Rows that are lost are no reason to wait. */
+static void test_lost_rows_are_accepted(void **state)
+{
+    uint64_t seq;
+
+    (void)state;
+    seq = world_login(&world, 1, NULL);
+    world_update(&world, "a", "\x01", 1, seq, 1);
+    world_wait(&world, 10);
+    world_crash(&world);
+    mkv_disk_damage(world.disk, MKV_LOG_ROWS, 0);
+    world_start(&world);
+    assert_true(world.report.lost);
+    world_wait(&world, 60000);
+    assert_true(mkv_server_node_ready(world.node));
+    world_crash(&world);
+    world_start(&world);
+    assert_false(world.report.lost);
+}
+
 /* --- The server's own rows ---------------------------------------------------------------- */
 
 /* Better not to start than to give out a number twice. */
@@ -495,6 +553,8 @@ int main(void)
         CASE(test_paths_that_are_none),
         CASE(test_children_of_long_names_fill_pages),
         CASE(test_a_damaged_row_is_left_out),
+        CASE(test_a_restored_store_waits),
+        CASE(test_lost_rows_are_accepted),
         CASE(test_rows_of_another_shape),
     };
 
