@@ -48,7 +48,7 @@ static bool leads_to(const struct mkv_note *note, const struct mkv_note *now)
            memcmp(note->at + NUMBER_FROM, now->at + NUMBER_FROM, NOTE_LEN - NUMBER_FROM) <= 0;
 }
 
-/* A row that is damaged says the worst; a log that has none yet knows of no note. */
+/* A row that is damaged is one that is lost; a log that has none yet knows of no note. */
 static int load_row(struct mkv_generation *generation,
                     struct mkv_log *log,
                     struct mkv_note *ret_known)
@@ -66,7 +66,7 @@ static int load_row(struct mkv_generation *generation,
         known.len = row.len - 1;
         memcpy(known.at, row.at + 1, known.len);
     } else if (error == MKV_E_CORRUPT) {
-        generation->verdict = (struct mkv_verdict){.restored = true, .lost = true};
+        generation->verdict.lost = true;
     } else if (error != MKV_E_NOT_FOUND) {
         return error;
     }
@@ -90,14 +90,17 @@ int mkv_generation_load(struct mkv_generation *generation,
     if (error != 0) {
         return error;
     }
-    if (!is_new && !same(note, &known)) {
-        struct mkv_note now =
-            note_of(id, last_boot != NULL ? *last_boot : 0, log->methods->number(log));
-
-        if (last_boot == NULL || !leads_to(note, &now)) {
-            generation->verdict.restored = true;
-        }
+    if (is_new || same(note, &known)) {
+        return 0;
     }
+    if (last_boot == NULL) {
+        generation->verdict.lost = true;
+        return 0;
+    }
+
+    struct mkv_note now = note_of(id, *last_boot, log->methods->number(log));
+
+    generation->verdict.restored = generation->verdict.restored || !leads_to(note, &now);
     return 0;
 }
 

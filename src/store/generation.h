@@ -45,8 +45,8 @@ struct mkv_generation {
 };
 
 /*
- * Reads note and row, and judges a log whose last boot, before this one, was @last_boot (NULL: not
- * known).  @is_new: it has never had one, and so cannot have been restored.  IO, NO_MEMORY.
+ * Reads note and row, and judges a log whose last boot, before this one, was @last_boot (NULL: it is
+ * lost).  @is_new: it has never had one, and so cannot have been restored.  IO, NO_MEMORY.
  */
 int mkv_generation_load(struct mkv_generation *generation,
                         struct mkv_log *log,

@@ -401,6 +401,35 @@ static void test_lost(void **state)
     harness_deinit(&h);
 }
 
+/* Rows about it are damaged: that is a loss, but no reason to take it for a backup. */
+static void test_row_is_damaged(void **state)
+{
+    unsigned n_lost = 0;
+
+    (void)state;
+    for (size_t row = 0; row < 6; row++) {
+        struct harness h;
+        struct backup backup;
+
+        start(&h, false);
+        harness_close(&h);
+        harness_back_up(&h, &backup);
+        for (unsigned i = 0; i < 2; i++) {
+            mkv_disk_damage(h.disk, MKV_LOG_META, row);
+            if (harness_open(&h) == 0) {
+                assert_true(h.report.restored == (i == 1) || h.report.lost);
+                assert_true(!h.report.restored || i == 1);
+                n_lost += h.report.lost;
+                harness_close(&h);
+            }
+            harness_restore(&h, &backup);
+        }
+        backup_deinit(&backup);
+        harness_deinit(&h);
+    }
+    assert_int_equal(n_lost, 4); /* "boots" and "generation" */
+}
+
 /* What the log itself cannot know, others may. */
 static void test_found_out_by_others(void **state)
 {
@@ -473,6 +502,7 @@ int main(void)
         cmocka_unit_test(test_other_notes),
         cmocka_unit_test(test_note_in_the_way),
         cmocka_unit_test(test_lost),
+        cmocka_unit_test(test_row_is_damaged),
         ON_BOTH(test_found_out_by_others),
         cmocka_unit_test(test_accept_fails),
     };
