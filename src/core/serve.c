@@ -203,7 +203,7 @@ static void write_report(const struct mkv_server *server,
     uint8_t digest[MKV_DIGEST_LEN];
 
     mkv_digest_bytes(sum.digest, digest);
-    mkv_cbor_write_map(w, n_facts + 10 + (why.len > 0));
+    mkv_cbor_write_map(w, n_facts + 10 + (why.len > 0) + (server->config.quarantine.len > 0));
     write_words(w, "name", server->config.name);
     write_words(w, "software", server->config.software);
     write_words(w, "root", server->config.root);
@@ -218,6 +218,9 @@ static void write_report(const struct mkv_server *server,
     write_words(w, "clock", mkv_bytes_of(now.wall_ms > 0 ? "trusted" : "not trusted"));
     write_words(w, "state",
                 mkv_bytes_of(server->failure == 0 ? "writing" : mkv_error_text(server->failure)));
+    if (server->config.quarantine.len > 0) {
+        write_words(w, "quarantine", server->config.quarantine);
+    }
     write_words(w, "joined", mkv_bytes_of(server->cluster.ready ? "yes" : "not yet"));
     mkv_cbor_write_text(w, mkv_bytes_of("converged"));
     mkv_cbor_write_bool(w, why.len == 0);

@@ -60,6 +60,7 @@ struct mkv_server_config {
     struct mkv_bytes root;
     struct mkv_bytes host;
     struct mkv_bytes software;
+    struct mkv_bytes quarantine;  /* where what is set aside lies, for people; may be empty */
     struct mkv_addresses brokers; /* told to clients */
     struct mkv_addresses links;   /* told to those who ask on svc/query */
     enum mkv_profile profile;

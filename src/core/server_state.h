@@ -186,7 +186,7 @@ int mkv_servers_evict(struct mkv_server *server,
                       struct mkv_server_link *link,
                       const struct mkv_frame *frame) MKV_MUST_CHECK;
 /* Appends why not all servers are known to be here and to have the same; nothing if they are. */
-int mkv_servers_differ(const struct mkv_server *server,
+int mkv_servers_differ(struct mkv_server *server,
                        struct mkv_now now,
                        struct mkv_buf *text) MKV_MUST_CHECK;
 

@@ -9,7 +9,6 @@
  */
 #define DELAY_MS      2000 /* a ping may be so much older than what has come over other ways */
 #define HEX_LEN       (2 * MKV_UUID_LEN)
-#define REASON_MAX    1024U
 #define PAGE_REPORTS  256U
 #define NAMES_OF_SOME 3U /* so many are named, the others counted */
 
@@ -111,9 +110,9 @@ static void add_different(const struct mkv_server *server,
     end_roll(&roll);
 }
 
-int mkv_servers_differ(const struct mkv_server *server, struct mkv_now now, struct mkv_buf *text)
+int mkv_servers_differ(struct mkv_server *server, struct mkv_now now, struct mkv_buf *text)
 {
-    struct mkv_words words = {.text = text};
+    struct mkv_words words = {.text = text, .error = mkv_cluster_refresh(server)};
 
     if (!server->broker_connected) {
         mkv_words_add(&words, "the broker is away");
@@ -351,7 +350,10 @@ int mkv_servers_turn(struct mkv_server *server,
     int error;
 
     mkv_buf_init(&page, MKV_FRAME_MAX);
-    error = fill_page(server, now, request, &page, &n);
+    error = mkv_cluster_refresh(server);
+    if (error == 0) {
+        error = fill_page(server, now, request, &page, &n);
+    }
     if (error == 0 && n > 0) {
         error = send_page(server, link, request, mkv_buf_bytes(&page), n);
         request->n_rows += n;

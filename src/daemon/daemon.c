@@ -169,6 +169,9 @@ static int make_node(struct daemon *daemon, struct mkv_why *why)
     config.server.times.ping_ms = daemon->config->ping_ms;
     (void)gethostname(daemon->host, sizeof(daemon->host) - 1);
     config.server.host = mkv_bytes_of(daemon->host);
+    (void)snprintf(daemon->quarantine_text, sizeof(daemon->quarantine_text), "%s/quarantine-*.mkv",
+                   daemon->config->state);
+    config.server.quarantine = mkv_bytes_of(daemon->quarantine_text);
     mkv_entropy_fill(config.server.secret, sizeof(config.server.secret));
     list_addresses(daemon, &config.server);
 

@@ -65,6 +65,7 @@ struct daemon {
     char address_texts[MKV_DAEMON_LISTEN_MAX + MKV_DAEMON_BROKERS_MAX][MKV_ADDRESS_TEXT_MAX];
     uint32_t n_address_texts;
     char host[256];
+    char quarantine_text[MKV_QUARANTINE_NAME_MAX];
 };
 
 /* pump.c */

@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import shutil
 import sys
 
 import cbor2
@@ -167,6 +168,36 @@ def a_second_server_of_one_name(servers):
     servers.cli_a.check("set", "still.there", "1")
 
 
+def restored_from_a_backup():
+    with moat.Folder() as folder:
+        state, backup = os.path.join(folder, "a"), os.path.join(folder, "backup")
+        server = moat.Server(state, "a", FAST)
+        cli = moat.Cli(server.address)
+        cli.check("set", "old", "1")
+        expect_equal(server.stop(), 0)
+        shutil.copytree(state, backup)
+        server.start()
+        cli.check("set", "new", "1")
+        expect_equal(server.stop(), 0)
+        # Only the data: what tells that they are old is not part of them.
+        for name in ("data.mdb", "lock.mdb"):
+            if os.path.exists(os.path.join(backup, name)):
+                shutil.copy(os.path.join(backup, name), os.path.join(state, name))
+        with moat.Process(server.arguments) as process:
+            said = process.wait_for_line(lambda line: "accept-restored" in line, "err")[1]
+            expect_equal(process.output(), [], "ready")
+            process.signal(15)
+            expect_equal(process.wait(), 0)
+        expect("restored" in said, said)
+        accepting = moat.Server(state, "a", [*FAST, "--accept-restored"])
+        with accepting:
+            cli.check("get", "old")
+            cli.check("get", "new", status=1)
+            expect_equal(accepting.stop(), 0)
+        with server.start():  # from now on without
+            cli.check("get", "old")
+
+
 def settings():
     with moat.Folder() as folder:
         name = os.path.join(folder, "config")
@@ -190,5 +221,6 @@ moat.run_cases([
     ("one that stops in order is not absent but has left", pair(one_stops_in_order)),
     ("one is evicted, and comes back", pair(evicted_and_back)),
     ("a second server of one name stops and says why", pair(a_second_server_of_one_name)),
+    ("a store that was restored does not start alone", restored_from_a_backup),
     ("settings", settings),
 ])

@@ -155,8 +155,11 @@ void world_listen(struct world *world)
             world->closed[world->n_closed++] = output.link;
             break;
         case MKV_OUTPUT_DIAL:
+            assert_true(world->others);
+            mkv_server_node_dialled(world->node, world->now, output.link, MKV_E_NO_CONNECTION);
+            break;
         case MKV_OUTPUT_STOP:
-            fail_msg("a server alone has nobody to dial and no reason to stop");
+            fail_msg("a server alone has no reason to stop");
             break;
         case MKV_OUTPUT_PUBLISH:
             if (mkv_topic_is_svc(root, "act", output.topic)) {

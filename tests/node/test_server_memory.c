@@ -151,6 +151,9 @@ static void ask_all(const struct writer *writer)
     lost_ask(&world, writer->link, 6, "p", MKV_CONFLICTS_FOLLOW, 4);
     lost_ask(&world, writer->link, 7, ":", 0, 4);
     world_send(&world, writer->link, &(struct mkv_frame){.kind = MKV_FRAME_STATUS, .id = 4});
+    world_send(&world, writer->link,
+               &(struct mkv_frame){.kind = MKV_FRAME_SERVERS, .id = 8, .credit = 4});
+    world_send(&world, writer->link, &(struct mkv_frame){.kind = MKV_FRAME_EVICT, .id = 9});
     world_send(&world, writer->link, &(struct mkv_frame){.kind = MKV_FRAME_PING, .id = 5});
     world_message(&world, "moat/main/svc/query", mkv_bytes(query, sizeof(query)));
     world_message(&world, "moat/main/d/:.bad", mkv_bytes_of("\xa1\x01\x01"));
