@@ -76,7 +76,7 @@ static void send_frames(struct sim *sim, struct machine_link *link, struct mkv_b
 }
 
 static void acked(struct sim *sim,
-                  const struct machine *machine,
+                  struct machine *machine,
                   struct machine_link *link,
                   uint64_t counter)
 {

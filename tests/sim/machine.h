@@ -15,6 +15,7 @@
 
 #define MACHINE_LINKS_MAX 64U
 #define MACHINE_NAME_MAX  8U
+#define MACHINE_ACKS_MAX  16U
 
 struct clock {
     bool trusted;
@@ -29,6 +30,13 @@ struct machine_link {
     uint64_t number;
     uint64_t seq;   /* of the session there; 0: none */
     uint64_t acked; /* last counter acknowledged over it */
+};
+
+/* What it acknowledged while something else was not committed yet. */
+struct machine_ack {
+    uint64_t seq;
+    uint64_t first;
+    uint64_t last;
 };
 
 struct machine_backup {
@@ -70,6 +78,8 @@ struct machine {
     struct machine_backup backup;
 
     /* for the oracle */
+    struct machine_ack acks[MACHINE_ACKS_MAX]; /* to be looked into when all is committed */
+    unsigned n_acks;
     struct mkv_digest seen; /* of its whole tree, when last looked at */
     uint64_t seen_count;
     struct record last;              /* what it has */

@@ -219,6 +219,68 @@ void oracle_published(struct sim *sim,
     }
 }
 
+/* What is acknowledged must be on that disk. */
+
+static bool is_stored(struct sim *sim, const struct machine *machine, struct dot dot)
+{
+    struct oracle *oracle = &sim->oracle;
+    bool any = false;
+
+    for (size_t i = *dot_slot(oracle, dot); i != SIZE_MAX; i = oracle->writes[i].next_dot) {
+        const struct write *write = &oracle->writes[i];
+
+        if (write->dots[0].stream != dot.stream || write->dots[0].counter != dot.counter) {
+            continue;
+        }
+        any = true;
+        if (write->refused || !known_less(&machine->top.at[write->key], &write->known)) {
+            return true;
+        }
+    }
+    return !any;
+}
+
+static struct dot session_dot(const struct machine *machine, uint64_t seq, uint64_t counter)
+{
+    struct mkv_tick tick = {.name = mkv_bytes_of(machine->name), .seq = seq, .counter = counter};
+
+    return dot_of(&tick);
+}
+
+/* Counters may have leapt, but what was written has been published. */
+#define COUNTERS_MAX 2048U
+
+static void check_ack(struct sim *sim, const struct machine *machine, const struct machine_ack *ack)
+{
+    for (uint64_t i = ack->first; i <= ack->last && i - ack->first < COUNTERS_MAX; i++) {
+        if (!is_stored(sim, machine, session_dot(machine, ack->seq, i))) {
+            sim_fail(sim, "I5", "%s acknowledges %llu of session %llu without having it",
+                     machine->name, (unsigned long long)i, (unsigned long long)ack->seq);
+        }
+    }
+}
+
+void oracle_acked(
+    struct sim *sim, struct machine *machine, uint64_t seq, uint64_t first, uint64_t last)
+{
+    struct machine_ack ack = {seq, first, last};
+
+    if (!mkv_store_dirty(machine->store)) {
+        check_ack(sim, machine, &ack);
+    } else if (machine->n_acks < MACHINE_ACKS_MAX) {
+        machine->acks[machine->n_acks++] = ack;
+    }
+}
+
+/* All is committed, or what was not is lost. */
+static void check_acks(struct sim *sim, struct machine *machine)
+{
+    for (unsigned i = 0; i < machine->n_acks; i++) {
+        check_ack(sim, machine, &machine->acks[i]);
+    }
+    machine->n_acks = 0;
+}
+
 /* What machines have. */
 
 static void raise(struct known *known, const struct known *to)
@@ -302,16 +364,16 @@ void oracle_look(struct sim *sim, struct machine *machine)
         return;
     }
     sum = mkv_tree_summary(mkv_store_tree(machine->store), mkv_bytes(NULL, 0));
-    if (sum.digest.high == machine->seen.high && sum.digest.low == machine->seen.low &&
-        machine_ready(machine) == machine->was_ready) {
-        return;
+    if (sum.digest.high != machine->seen.high || sum.digest.low != machine->seen.low ||
+        machine_ready(machine) != machine->was_ready) {
+        machine->seen = sum.digest;
+        machine->was_ready = machine_ready(machine);
+        read_record(sim, machine, &now);
+        compare_record(sim, machine, &now);
+        machine->last = now;
+        memset(machine->set_aside, 0, sizeof(machine->set_aside));
     }
-    machine->seen = sum.digest;
-    machine->was_ready = machine_ready(machine);
-    read_record(sim, machine, &now);
-    compare_record(sim, machine, &now);
-    machine->last = now;
-    memset(machine->set_aside, 0, sizeof(machine->set_aside));
+    check_acks(sim, machine);
 }
 
 void oracle_look_anew(struct sim *sim, struct machine *machine)
@@ -321,6 +383,7 @@ void oracle_look_anew(struct sim *sim, struct machine *machine)
     read_record(sim, machine, &now);
     machine->last = now;
     machine->top = now;
+    machine->n_acks = 0;
     for (unsigned key = 0; key < ORACLE_KEYS_MAX; key++) {
         if (known_less(&now.at[key], &machine->held.at[key])) {
             machine->held.at[key] = now.at[key];
@@ -366,49 +429,6 @@ struct known oracle_truth(const struct sim *sim, unsigned key)
         }
     }
     return truth;
-}
-
-/* What is acknowledged must be on that disk. */
-
-static bool is_stored(const struct sim *sim, const struct machine *machine, struct dot dot)
-{
-    const struct oracle *oracle = &sim->oracle;
-    bool any = false;
-
-    for (size_t i = *dot_slot((struct oracle *)(uintptr_t)oracle, dot); i != SIZE_MAX;
-         i = oracle->writes[i].next_dot) {
-        const struct write *write = &oracle->writes[i];
-
-        if (write->dots[0].stream != dot.stream || write->dots[0].counter != dot.counter) {
-            continue;
-        }
-        any = true;
-        if (write->refused || !known_less(&machine->top.at[write->key], &write->known)) {
-            return true;
-        }
-    }
-    return !any;
-}
-
-static struct dot session_dot(const struct machine *machine, uint64_t seq, uint64_t counter)
-{
-    struct mkv_tick tick = {.name = mkv_bytes_of(machine->name), .seq = seq, .counter = counter};
-
-    return dot_of(&tick);
-}
-
-/* Counters may have leapt, but what was written has been published. */
-#define COUNTERS_MAX 2048U
-
-void oracle_acked(
-    struct sim *sim, const struct machine *machine, uint64_t seq, uint64_t first, uint64_t last)
-{
-    for (uint64_t i = first; i <= last && i - first < COUNTERS_MAX; i++) {
-        if (!is_stored(sim, machine, session_dot(machine, seq, i))) {
-            sim_fail(sim, "I5", "%s acknowledges %llu of session %llu without having it",
-                     machine->name, (unsigned long long)i, (unsigned long long)seq);
-        }
-    }
 }
 
 void oracle_excuse(
@@ -495,9 +515,16 @@ void oracle_conflict(struct sim *sim, const struct machine *machine, const struc
 {
     struct oracle *oracle = &sim->oracle;
     const struct mkv_tick *tick = &frame->conflict.loser.ticks.at[0];
-    const struct write *loser = write_of(oracle, dot_of(tick));
+    struct dot dot = dot_of(tick);
+    bool may = frame->conflict.class_ != 0;
 
-    if (frame->conflict.class_ == 0 && loser != NULL && !may_conflict(oracle, loser)) {
+    for (size_t i = *dot_slot(oracle, dot); i != SIZE_MAX; i = oracle->writes[i].next_dot) {
+        const struct write *write = &oracle->writes[i];
+
+        may = may || (write->dots[0].stream == dot.stream &&
+                      write->dots[0].counter == dot.counter && may_conflict(oracle, write));
+    }
+    if (!may) {
         sim_fail(sim, "I11", "%s tells of a conflict, but all that wins over %llu/%llu knew it",
                  machine->name, (unsigned long long)tick->seq, (unsigned long long)tick->counter);
     }

@@ -97,7 +97,7 @@ void oracle_set_aside(struct sim *sim, struct machine *machine, struct mkv_bytes
 
 /* It acknowledges all of session @seq from @first to @last. */
 void oracle_acked(
-    struct sim *sim, const struct machine *machine, uint64_t seq, uint64_t first, uint64_t last);
+    struct sim *sim, struct machine *machine, uint64_t seq, uint64_t first, uint64_t last);
 
 /* These counters need not be stored, whatever is acknowledged. */
 void oracle_excuse(
