@@ -5,7 +5,7 @@
 #include "sim.h"
 
 #define BRIDGE_RETRY_MS 1000
-#define HOPS_MAX        12U /* in a ring of bridges there is no end to it, but here */
+#define HOPS_MAX        6U /* in a ring of bridges there is no end to it, but here */
 
 static bool matches(struct mkv_bytes filter, struct mkv_bytes topic)
 {

@@ -50,13 +50,18 @@ void sessions_deinit(struct sessions *sessions)
 
 /* Pings. */
 
+static bool same_cluster(const struct mkv_ping *a, const struct mkv_ping *b)
+{
+    return memcmp(a->cluster, b->cluster, sizeof(a->cluster)) == 0;
+}
+
 /* Below both floors, what one has live the other has, or something newer. */
 static void check_frozen(struct sim *sim, const struct machine *a, const struct machine *b)
 {
     uint64_t floor = a->ping.floor < b->ping.floor ? a->ping.floor : b->ping.floor;
     char text[2][64];
 
-    if (!machine_ready(a) || !machine_ready(b)) {
+    if (!machine_ready(a) || !machine_ready(b) || !same_cluster(&a->ping, &b->ping)) {
         return;
     }
     for (unsigned key = 0; key < sim->oracle.n_keys; key++) {
@@ -93,6 +98,9 @@ void check_ping(struct sim *sim, struct machine *machine, const struct mkv_ping 
     check_grows(sim, machine, "horizon", last->horizon, ping->horizon);
     if (ping->nonce == last->nonce) { /* while nothing is written, a mark for it is not, either */
         check_grows(sim, machine, "tock", last->tock, ping->tock);
+    }
+    if (last->number > 0 && !same_cluster(last, ping)) {
+        machine->held = machine->last; /* what it held in the other one, it may set aside */
     }
     machine->ping = *ping;
     if (ping->floor > 0) {

@@ -525,6 +525,7 @@ void machine_start(struct sim *sim, struct machine *machine)
     error = open_store(sim, machine, &report);
     if (error == 0) {
         config = config_of(sim, machine);
+        config.server.restored = report.restored;
         error =
             mkv_server_node_new(&config, machine->store, machine_now(sim, machine), &machine->node);
         if (error != 0) {

@@ -36,6 +36,7 @@
     X(WATCH_REPAIRED,    "a watcher finds that it has missed something")                           \
     X(WATCH_WITHDRAWN,   "a watcher is told that an entry was none")                               \
     X(QUARANTINED,       "an entry is set aside (35)")                                              \
+    X(ACCEPTED,          "a restored store starts because it is told to")                           \
     X(FLOOR,             "a floor is raised (34)")                                                  \
     X(QUERIED,           "a client finds its server by MQTT")
 /* clang-format on */

@@ -296,10 +296,31 @@ static void check_quiet(struct sim *sim)
     }
 }
 
+/* If all that is left has been restored, somebody has to say that this is all there is. */
+static void help_restored(struct sim *sim)
+{
+    for (unsigned i = 0; i < sim->n_machines; i++) {
+        if (machine_ready(&sim->machines[i])) {
+            return;
+        }
+    }
+    for (unsigned i = 0; i < sim->n_machines; i++) {
+        struct machine *machine = &sim->machines[i];
+
+        if (machine->exists && !machine->gone) {
+            reach(&sim->reach, REACH_ACCEPTED);
+            machine->accept_restored = true;
+            machine_kill(sim, machine, false);
+            return;
+        }
+    }
+}
+
 static void heal(struct sim *sim)
 {
     step_heal(sim);
     sim_run_until(sim, sim->now_ms + sim->times.ping_ms);
+    help_restored(sim);
     converge(sim, sim->times.ping_ms);
     while (sim->n_astray > 0 && !sim->result.failed) {
         sim_run_until(sim, sim->now_ms + sim->times.ping_ms);
