@@ -95,27 +95,12 @@ static void on_watch(void *user, int kind, int status, const moatkv_entry *entry
     watching->done = watching->n_max > 0 && watching->n == watching->n_max;
 }
 
-static int64_t left_ms(const struct mkv_cli *cli, int64_t end_ms)
-{
-    if (cli->timeout_ms < 0) {
-        return INT32_MAX;
-    }
-
-    int64_t left = end_ms - mkv_session_now_ms();
-
-    return left > 0 ? left : 0;
-}
-
 /* Until it is over, or the time is up: that is no failure unless something was waited for. */
 static enum mkv_exit follow(struct watching *watching, const struct mkv_place *place)
 {
     struct mkv_cli *cli = watching->cli;
-    int64_t end_ms = mkv_session_now_ms() + cli->timeout_ms;
-    enum mkv_exit status = MKV_EXIT_OK;
+    enum mkv_exit status = mkv_session_follow(cli, &watching->done);
 
-    while (!watching->done && status == MKV_EXIT_OK && left_ms(cli, end_ms) > 0) {
-        status = mkv_session_step(cli, cli->timeout_ms < 0 ? -1 : (int)left_ms(cli, end_ms));
-    }
     if (status != MKV_EXIT_OK) {
         return status;
     }

@@ -164,6 +164,15 @@ void mkv_record_entry(struct mkv_records *records, const moatkv_entry *entry)
     write_ticks(&records->writer, entry);
 }
 
+void mkv_record_winner(struct mkv_records *records, const char *name, const moatkv_entry *entry)
+{
+    mkv_cbor_write_text(&records->writer, mkv_bytes_of(name));
+    mkv_cbor_write_map(&records->writer, 3);
+    mkv_record_uint(records, "tock", moatkv_entry_tock(entry));
+    write_ticks(&records->writer, entry);
+    mkv_record_bool(records, "deleted", moatkv_entry_deleted(entry) != 0);
+}
+
 bool mkv_record_time(uint64_t tock, char ret_text[MKV_RECORD_TIME_LEN])
 {
     uint64_t ms = tock >> 12U;

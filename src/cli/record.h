@@ -58,6 +58,9 @@ enum {
 };
 void mkv_record_entry(struct mkv_records *records, const moatkv_entry *entry);
 
+/* The winner of a conflict, of which no value is known: a map with "tock", "ticks", "deleted". */
+void mkv_record_winner(struct mkv_records *records, const char *name, const moatkv_entry *entry);
+
 /* "2025-01-31T12:00:00.000Z"; false if the cluster's clock was not trusted when @tock was given. */
 #define MKV_RECORD_TIME_LEN 96U /* what any numbers would need, so that nothing is ever cut */
 bool mkv_record_time(uint64_t tock, char ret_text[MKV_RECORD_TIME_LEN]);

@@ -88,7 +88,7 @@ static void take_conflict(struct mkv_cli *cli, const moatkv_event *event)
 {
     const moatkv_entry *winner = moatkv_event_winner(event);
 
-    cli->n_conflicts++;
+    cli->n_conflicts += 1 + moatkv_event_more(event);
     if (winner != NULL && cli->n_conflicts <= CONFLICTS_TOLD) {
         tell_conflict(winner, moatkv_event_code(event) == 0);
     }
@@ -354,6 +354,22 @@ enum mkv_exit mkv_session_wait(struct mkv_cli *cli, const bool *done)
     return status;
 }
 
+enum mkv_exit mkv_session_follow(struct mkv_cli *cli, const bool *done)
+{
+    int64_t end_ms = mkv_session_now_ms() + cli->timeout_ms;
+    enum mkv_exit status = MKV_EXIT_OK;
+
+    while (!*done && status == MKV_EXIT_OK) {
+        int64_t left_ms = cli->timeout_ms < 0 ? -1 : end_ms - mkv_session_now_ms();
+
+        if (cli->timeout_ms >= 0 && left_ms <= 0) {
+            break;
+        }
+        status = mkv_session_step(cli, (int)left_ms);
+    }
+    return status;
+}
+
 struct pong {
     struct mkv_cli *cli;
     bool done;
@@ -386,7 +402,8 @@ enum mkv_exit mkv_session_settle(struct mkv_cli *cli)
         return status;
     }
     if (cli->n_conflicts > CONFLICTS_TOLD) {
-        (void)mkv_say(MKV_EXIT_CONFLICT, "%llu writes lost to concurrent ones",
+        (void)mkv_say(MKV_EXIT_CONFLICT,
+                      "%llu writes or more lost to concurrent ones; 'moat-kv conflicts' lists them",
                       (unsigned long long)cli->n_conflicts);
     }
     return MKV_EXIT_CONFLICT;

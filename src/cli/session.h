@@ -43,6 +43,12 @@ enum mkv_exit mkv_session_step(struct mkv_cli *cli, int wait_ms) MKV_MUST_CHECK;
 /* Steps until *done, or there was no progress for too long: that is told to the user. */
 enum mkv_exit mkv_session_wait(struct mkv_cli *cli, const bool *done) MKV_MUST_CHECK;
 
+/*
+ * Steps until *done, or the --timeout is over, which here is the time that all of it may take: that
+ * is no failure.
+ */
+enum mkv_exit mkv_session_follow(struct mkv_cli *cli, const bool *done) MKV_MUST_CHECK;
+
 /* Milliseconds of the monotonic clock. */
 int64_t mkv_session_now_ms(void);
 

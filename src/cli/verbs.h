@@ -13,6 +13,7 @@ extern const struct mkv_verb mkv_verb_del;
 extern const struct mkv_verb mkv_verb_ls;
 extern const struct mkv_verb mkv_verb_tree;
 extern const struct mkv_verb mkv_verb_watch;
+extern const struct mkv_verb mkv_verb_conflicts;
 extern const struct mkv_verb mkv_verb_dump;
 extern const struct mkv_verb mkv_verb_restore;
 extern const struct mkv_verb mkv_verb_import;
