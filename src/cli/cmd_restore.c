@@ -89,7 +89,7 @@ static enum mkv_exit take_row(struct restoring *restoring,
 {
     struct mkv_place place = {0};
 
-    if (!entry->present) { /* what is not there is not taken away */
+    if (!entry->present || mkv_place_is_reserved(key)) { /* nothing is taken away */
         return MKV_EXIT_OK;
     }
 

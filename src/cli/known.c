@@ -43,8 +43,12 @@ static int keep(struct mkv_known *known, struct mkv_bytes key, const moatkv_entr
 
 static enum mkv_exit on_row(void *user, struct mkv_bytes key, const moatkv_entry *entry)
 {
-    int error = keep(user, key, entry);
+    struct mkv_known *known = user;
+    int error = 0;
 
+    if (known->reserved || !mkv_place_is_reserved(key)) {
+        error = keep(known, key, entry);
+    }
     return error == 0
                ? MKV_EXIT_OK
                : mkv_say(mkv_exit_of(error), "reading what is there: %s", mkv_error_text(error));
@@ -55,6 +59,7 @@ enum mkv_exit mkv_known_read(struct mkv_known *known,
                              const struct mkv_place *place,
                              const moatkv_read_how *how)
 {
+    known->reserved = mkv_place_is_reserved(mkv_buf_bytes(&place->key));
     return mkv_rows_read(cli, place, how, on_row, known);
 }
 

@@ -25,6 +25,7 @@ struct mkv_known {
     struct mkv_buf rows; /* owned: in the order of their keys */
     struct mkv_buf keys; /* owned */
     size_t n_live;       /* rows that are no tombstones */
+    bool reserved; /* it was asked for what is reserved, see cli/place.h; else that is left out */
 };
 
 void mkv_known_init(struct mkv_known *known);

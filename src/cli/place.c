@@ -78,6 +78,13 @@ const char *mkv_place_text(const struct mkv_place *place)
     return (const char *)place->text.at;
 }
 
+bool mkv_place_is_reserved(struct mkv_bytes key)
+{
+    static const uint8_t servers[] = {0x10, 0x60, 's', 'e', 'r', 'v', 'e', 'r', 's', 0x00, 0x01};
+
+    return mkv_bytes_starts_with(key, mkv_bytes(servers, sizeof(servers)));
+}
+
 struct mkv_bytes mkv_bytes_from(moatkv_bytes bytes)
 {
     return mkv_bytes(bytes.at, bytes.len);

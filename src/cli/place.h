@@ -6,6 +6,7 @@
 #define MKV_CLI_PLACE_H
 
 #include <moatkv/client.h>
+#include <stdbool.h>
 
 #include "base/buf.h"
 #include "base/bytes.h"
@@ -30,6 +31,12 @@ void mkv_place_deinit(struct mkv_place *place);
 /* The dotted text, for the library, and as a C string. */
 moatkv_bytes mkv_place_path(const struct mkv_place *place);
 const char *mkv_place_text(const struct mkv_place *place);
+
+/*
+ * Whether the key is at or below [null, "servers"], which are the servers' own entries
+ * (docs/protocol.md, 12.4): what is done to a whole tree is not meant for them.
+ */
+bool mkv_place_is_reserved(struct mkv_bytes key);
 
 /* What the library hands out, as ours. */
 struct mkv_bytes mkv_bytes_from(moatkv_bytes bytes);

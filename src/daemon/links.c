@@ -54,7 +54,9 @@ static void on_link_closed(void *context,
     struct connection *connection = context;
     struct daemon *daemon = connection->daemon;
 
-    if (error != 0 && error != MKV_E_CLOSED) {
+    if (!connection->open) {
+        mkv_daemon_say(daemon, MKV_LOG_WARNING, "another server: %s", why->text);
+    } else if (error != 0 && error != MKV_E_CLOSED) {
         mkv_daemon_say(daemon, MKV_LOG_WARNING, "link %" PRIu64 ": %s", connection->number,
                        why->text);
     }
@@ -122,7 +124,8 @@ void mkv_daemon_dial(struct daemon *daemon, uint64_t number, struct mkv_bytes te
         }
     }
     if (error != 0) {
-        mkv_daemon_say(daemon, MKV_LOG_WARNING, "link %" PRIu64 ": %s", number,
+        mkv_daemon_say(daemon, MKV_LOG_WARNING, "another server at '%.*s': %s", (int)text.len,
+                       (const char *)text.at,
                        why.text[0] != '\0' ? why.text : mkv_error_text(error));
         mkv_mem_free(connection);
         mkv_server_node_dialled(daemon->node, mkv_daemon_now(daemon), number, error);

@@ -155,6 +155,22 @@ def evicted_and_back(servers):
     expect_equal(servers.cli_a.check("evict", "-q", identity, status=1).out, b"")
 
 
+def what_is_done_to_all_leaves_the_servers_alone(servers):
+    servers.cli_a.check("set", "x.y", "1")
+    servers.wait_until_converged()
+    name = os.path.join(servers.folder, "all.mkv")
+    servers.cli_a.check("dump", "-o", "cbor", "-f", name)
+    members = servers.cli_a.check("ls", ":n.servers").lines
+    expect_equal(len(members), 2)
+    expect_equal(servers.cli_a.check("del", "-rf", ":").text, "1 entry deleted\n")
+    expect_equal(servers.cli_a.check("ls", ":n.servers").lines, members)
+    servers.b.kill()
+    servers.wait_for_state("b", "absent")
+    servers.cli_a.check("evict", "b")
+    expect_equal(servers.cli_a.check("restore", name).text, "1 written, 0 unchanged\n")
+    expect_equal(servers.rows()["b"]["state"], "evicted")
+
+
 def a_second_server_of_one_name(servers):
     moat.wait_until("clearly the first one", lambda: servers.rows()["a"]["uptime_s"] > 3)
     arguments = [*FAST, "--broker", servers.a.broker]
@@ -166,6 +182,24 @@ def a_second_server_of_one_name(servers):
     expect("another server named 'a' runs on host" in said, said)
     expect("--name" in said, said)
     servers.cli_a.check("set", "still.there", "1")
+
+
+def one_that_cannot_be_reached():
+    with moat.Folder() as folder, moat.Server(os.path.join(folder, "a"), "a", FAST) as a:
+        socket = a.address.partition(":")[2]
+        os.rename(socket, socket + ".away")
+        b = moat.Server(os.path.join(folder, "b"), "b", [*FAST, "--broker", a.broker], start=False)
+        b.process = moat.Process(b.arguments)
+        with b:
+            b.process.wait_for_line("moat-kvd: warning: another server: cannot connect to " + a.address, "err")
+            refused = moat.Cli("unix:" + os.path.join(folder, "b", "link.sock")).check("status", status=3)
+            expect("still joining the others" in refused.error, refused.error)
+            os.rename(socket + ".away", socket)
+            b.process.wait_for_line("ready ")
+            moat.Cli(a.address).check("set", "x", "1")
+            cli = moat.Cli("unix:" + os.path.join(folder, "b", "link.sock"))
+            moat.wait_until("there", lambda: cli.run("get", "x").status == 0)
+            expect_equal(b.stop(), 0)
 
 
 def restored_from_a_backup():
@@ -220,7 +254,10 @@ moat.run_cases([
     ("one is killed, and has everything when it is back", pair(one_is_killed_and_comes_back)),
     ("one that stops in order is not absent but has left", pair(one_stops_in_order)),
     ("one is evicted, and comes back", pair(evicted_and_back)),
+    ("what is done to all of the tree leaves the servers alone",
+     pair(what_is_done_to_all_leaves_the_servers_alone)),
     ("a second server of one name stops and says why", pair(a_second_server_of_one_name)),
+    ("one that cannot be reached, and then can", one_that_cannot_be_reached),
     ("a store that was restored does not start alone", restored_from_a_backup),
     ("settings", settings),
 ])
