@@ -73,9 +73,12 @@ static enum mkv_exit judge(struct mkv_bytes report)
                        (int)name.len, (const char *)name.at);
     }
     if (is_in(report, "ready") || is_in(report, "joining")) {
-        return mkv_say(MKV_EXIT_USAGE,
-                       "evict: %.*s is running and would join again at once; stop it first",
-                       (int)name.len, (const char *)name.at);
+        return mkv_say(
+            MKV_EXIT_USAGE,
+            "evict: %.*s was heard %.1f s ago and would join again at once; stop it, and "
+            "try again when 'moat-kv servers' calls it absent",
+            (int)name.len, (const char *)name.at,
+            (double)mkv_fact_uint(report, "heard_ms", 0) / 1000);
     }
     return MKV_EXIT_OK;
 }

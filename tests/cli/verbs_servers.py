@@ -130,7 +130,7 @@ def one_stops_in_order(servers):
 
 def evicted_and_back(servers):
     running = servers.cli_a.check("evict", "b", status=2)
-    expect("is running and would join again at once" in running.error, running.error)
+    expect("ago and would join again at once" in running.error, running.error)
     servers.wait_until_converged()
     identity = servers.rows()["b"]["id"]
     servers.b.kill()
