@@ -313,6 +313,68 @@ static void on_event(void *user, const moatkv_event *event)
     n_room += moatkv_event_kind(event) == MOATKV_EVENT_ROOM;
 }
 
+/* The reports of servers, of which there is one here. */
+struct roster {
+    int n;
+    int done;
+    int status;
+    char id[33];
+};
+
+static void on_server(void *user, int status, moatkv_bytes report)
+{
+    static const char key[] = "\x62id\x78\x20"; /* "id", and a text of 32 bytes */
+    struct roster *roster = user;
+
+    if (status != MOATKV_ROW) {
+        assert_int_equal(report.len, 0);
+        roster->status = status;
+        roster->done++;
+        return;
+    }
+
+    const char *found = memmem(report.at, report.len, key, sizeof(key) - 1);
+
+    assert_non_null(found);
+    memcpy(roster->id, found + sizeof(key) - 1, 32);
+    roster->n++;
+}
+
+static void on_evicted(void *user, int status)
+{
+    *(int *)user = status != 0 ? status : 1;
+}
+
+static void evict(const char *id, int error, int status)
+{
+    int ended = 0;
+
+    assert_int_equal(moatkv_evict(kv, moatkv_text(id), on_evicted, &ended), error);
+    if (error == 0) {
+        await(&ended);
+        assert_int_equal(ended, status);
+    }
+}
+
+static void test_servers_and_evict(void **state)
+{
+    struct roster roster = {0};
+
+    (void)state;
+    assert_int_equal(moatkv_servers(kv, on_server, &roster, NULL), 0);
+    await(&roster.done);
+    assert_int_equal(roster.status, 0);
+    assert_int_equal(roster.n, 1);
+    assert_int_equal(strlen(roster.id), 32);
+    evict(roster.id, 0, MOATKV_E_UNEXPECTED); /* itself */
+    evict("00112233445566778899AABBCCDDEEFF", 0, MOATKV_E_NOT_FOUND);
+    evict("00112233445566778899AABBCCDDEEF", MOATKV_E_BAD_ARGUMENT, 0);
+    evict("00112233445566778899AABBCCDDEEFG", MOATKV_E_BAD_ARGUMENT, 0);
+    evict("", MOATKV_E_BAD_ARGUMENT, 0);
+    assert_int_equal(moatkv_evict(kv, (moatkv_bytes){NULL, 32}, on_done, NULL),
+                     MOATKV_E_BAD_ARGUMENT);
+}
+
 static void test_full_queue_has_room_again(void **state)
 {
     struct seen seen = {0};
@@ -495,6 +557,7 @@ int main(void)
         WITH_HANDLE(test_bad_arguments),
         WITH_HANDLE(test_read_and_list),
         WITH_HANDLE(test_status_and_ping),
+        WITH_HANDLE(test_servers_and_evict),
         WITH_HANDLE(test_watch),
         WITH_HANDLE(test_full_queue_has_room_again),
         WITH_HANDLE(test_callbacks_may_call),
