@@ -10,11 +10,12 @@
 #define PATH_CBOR_MAX 4096U /* a path of 1,024 bytes takes less */
 #define SAY_MS        1000  /* how often a `more` that grows is stored and told */
 #define SAY_MAX       256U  /* of so many conflicts at once */
+#define RESUME_MAX    100U  /* conflicts that are told when a session is resumed */
 #define COMPLAIN_MS   60000 /* at most one line a minute about those that are not kept */
 #define FRAME_BYTES   1024U /* of a conflict frame beside its values, or so */
 
 /* Of `conflict` frames over one link; what is beyond is counted. */
-static const struct mkv_bucket_limits told_rows = {.burst = 100, .per_s = 20};
+static const struct mkv_bucket_limits told_rows = {.burst = 1000, .per_s = 100};
 static const struct mkv_bucket_limits told_bytes = {.burst = 4U << 20, .per_s = 256U << 10};
 
 /* --- To the writer ---------------------------------------------------------------------------- */
@@ -108,17 +109,34 @@ static int tell_again(struct mkv_server *server,
     return is_lasting(error) ? error : 0;
 }
 
+/* How many of those that are kept a session has lost. */
+static uint32_t count_lost(const struct mkv_server *server, uint64_t seq)
+{
+    struct mkv_conflicts_walk walk;
+    const struct mkv_conflict_kept *kept;
+    uint32_t n = 0;
+
+    mkv_conflicts_walk_init(&walk, &server->conflicts, 0);
+    while ((kept = mkv_conflicts_walk_next(&walk)) != NULL) {
+        n += kept->seq == seq;
+    }
+    return n;
+}
+
+/* Those that came last: what a link that broke has not carried is among them. */
 int mkv_server_conflicts_resume(struct mkv_server *server,
                                 struct mkv_now now,
                                 struct mkv_server_link *link)
 {
+    uint32_t n_left = count_lost(server, link->session->seq);
     struct mkv_conflicts_walk walk;
     const struct mkv_conflict_kept *kept;
     int error = 0;
 
     mkv_conflicts_walk_init(&walk, &server->conflicts, 0);
-    while (error == 0 && (kept = mkv_conflicts_walk_next(&walk)) != NULL) {
-        if (kept->seq == link->session->seq) {
+    while (n_left > 0 && error == 0) {
+        kept = mkv_conflicts_walk_next(&walk);
+        if (kept->seq == link->session->seq && n_left-- <= RESUME_MAX) {
             error = tell_again(server, now, link, kept);
         }
     }
