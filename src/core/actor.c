@@ -184,7 +184,9 @@ static void take_rival(struct mkv_server *server, struct mkv_now now, const stru
     if (ping->number <= rival->number || now.ms - rival->ms < CLASH_MS) {
         return;
     }
-    if (difference_s >= -UPTIME_CLEAR_S && difference_s <= UPTIME_CLEAR_S) {
+    if (cluster->ready != (ping->state == MKV_ACT_READY)) { /* clients have the other one already */
+        ours_is_later = !cluster->ready;
+    } else if (difference_s >= -UPTIME_CLEAR_S && difference_s <= UPTIME_CLEAR_S) {
         ours_is_later = mkv_store_place(server->store).nonce > ping->nonce;
     }
     if (ours_is_later) {
@@ -206,6 +208,13 @@ static void take_rival(struct mkv_server *server, struct mkv_now now, const stru
     }
     rival->ms = now.ms;
     rival->number = ping->number;
+}
+
+bool mkv_actor_rivalled(const struct mkv_server *server, struct mkv_now now)
+{
+    const struct mkv_rival *rival = &server->cluster.rival;
+
+    return rival->number > 0 && now.ms - rival->ms < 2 * server->config.times.ping_ms;
 }
 
 /* Whether it speaks as we do.  A newcomer that does not must not join: clients would be split. */

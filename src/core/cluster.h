@@ -50,8 +50,8 @@ struct mkv_known {
 struct mkv_rival {
     uint8_t uuid[MKV_UUID_LEN];
     uint64_t nonce;
-    uint64_t number; /* of its last ping that counted */
-    int64_t ms;
+    uint64_t number; /* of its last ping that counted; 0: there is no rival */
+    int64_t ms;      /* when that came */
 };
 
 enum mkv_pull_step {
@@ -112,6 +112,8 @@ struct mkv_cluster {
     struct mkv_pull pull;
     struct mkv_waiting_query queries[MKV_QUERIES_MAX];
     uint32_t n_queries;
+    struct mkv_waiting_query answered[MKV_QUERIES_MAX]; /* a ring of those we answered last */
+    uint32_t next_answered;
     struct mkv_rival rival;
     uint64_t n_pings; /* sent in this boot */
     int64_t ping_ms;  /* when the next one is due */
@@ -173,6 +175,8 @@ bool mkv_actor_serves(const struct mkv_server *server,
 uint32_t mkv_actor_rank(const struct mkv_server *server, struct mkv_now now, struct mkv_bytes id);
 /* Where @uuid stands in the order for @id: the least is first. */
 uint64_t mkv_actor_weight(struct mkv_bytes id, const uint8_t uuid[MKV_UUID_LEN]);
+/* Whether another server of our name was heard lately: one of us has to stop. */
+bool mkv_actor_rivalled(const struct mkv_server *server, struct mkv_now now);
 /* Sends one, and sets the time for the next. */
 void mkv_actor_ping(struct mkv_server *server, struct mkv_now now, uint32_t state);
 /* What it says, but for its number. */

@@ -227,6 +227,10 @@ int mkv_server_update(struct mkv_server *server,
         server->counts.dropped++;
         return 0;
     }
+    if (dot->seq != 0 && mkv_members_are_at(key)) { /* who counts is not for clients to say */
+        refuse(server, now, session, dot->counter, MKV_E_NOT_AUTHORISED);
+        return 0;
+    }
     if (!update->has_tock) {
         return stamp(server, now, session, key, update);
     }

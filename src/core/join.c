@@ -196,8 +196,9 @@ int mkv_join_time(struct mkv_server *server, struct mkv_now now)
     struct mkv_known *known = choose(server, now);
     int error;
 
-    if (cluster->joining_ms == MKV_NEVER || cluster->pull.step != MKV_PULL_IDLE) {
-        return 0;
+    if (cluster->joining_ms == MKV_NEVER || cluster->pull.step != MKV_PULL_IDLE ||
+        mkv_actor_rivalled(server, now)) {
+        return 0; /* our next ping comes back here */
     }
     error = mkv_cluster_refresh(server);
     if (error != 0) {

@@ -11,6 +11,13 @@ void mkv_members_deinit(struct mkv_members *members)
     *members = (struct mkv_members){0};
 }
 
+bool mkv_members_are_at(struct mkv_bytes key)
+{
+    static const uint8_t subtree[] = {0x10, 0x60, 's', 'e', 'r', 'v', 'e', 'r', 's', 0x00, 0x01};
+
+    return mkv_bytes_starts_with(key, mkv_bytes(subtree, sizeof(subtree)));
+}
+
 /* [null, "servers"] */
 static int subtree_key(struct mkv_buf *key)
 {

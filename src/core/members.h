@@ -60,6 +60,9 @@ const struct mkv_member *mkv_members_find(const struct mkv_members *members,
 /* Whether the server is one, and active. */
 bool mkv_members_active(const struct mkv_members *members, const uint8_t uuid[MKV_UUID_LEN]);
 
+/* Whether @key is that of such an entry, or lies at or below where they are: only servers write there. */
+bool mkv_members_are_at(struct mkv_bytes key);
+
 /* Appends the key of a server's entry, and the value that the entry is to have. */
 int mkv_member_key(const uint8_t uuid[MKV_UUID_LEN], struct mkv_buf *key) MKV_MUST_CHECK;
 int mkv_member_value(const struct mkv_member *member, struct mkv_buf *value) MKV_MUST_CHECK;

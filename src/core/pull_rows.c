@@ -10,7 +10,7 @@ static int set_aside(struct mkv_server *server, const struct mkv_tree_entry *hel
     struct mkv_bytes key;
     struct mkv_update update;
 
-    if (!held->head.present) {
+    if (!held->head.present || mkv_members_are_at(held->key)) { /* nobody misses it */
         return 0;
     }
 

@@ -6,7 +6,33 @@
  * query's id and their uuid, the first answers at once, each other one if those before it have not
  * (rendezvous hashing: Thaler and Ravishankar 1998).  Two answers do no harm.
  */
-static void answer(struct mkv_server *server, struct mkv_bytes id)
+#define ANSWERED_MS 5000 /* copies of a query that come within this time are not answered again */
+
+/* Where brokers send in a circle, each copy would be answered, and each answer copied. */
+static bool was_answered(const struct mkv_cluster *cluster, struct mkv_now now, struct mkv_bytes id)
+{
+    for (uint32_t i = 0; i < MKV_QUERIES_MAX; i++) {
+        const struct mkv_waiting_query *answered = &cluster->answered[i];
+
+        if (mkv_bytes_equal(mkv_bytes(answered->id, answered->id_len), id) &&
+            now.ms < answered->due_ms) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void note_answered(struct mkv_cluster *cluster, struct mkv_now now, struct mkv_bytes id)
+{
+    struct mkv_waiting_query *answered = &cluster->answered[cluster->next_answered];
+
+    cluster->next_answered = (cluster->next_answered + 1) % MKV_QUERIES_MAX;
+    memcpy(answered->id, id.at, id.len);
+    answered->id_len = (uint32_t)id.len;
+    answered->due_ms = now.ms + ANSWERED_MS;
+}
+
+static void answer(struct mkv_server *server, struct mkv_now now, struct mkv_bytes id)
 {
     struct mkv_server_reply reply = {
         .id = id,
@@ -17,20 +43,21 @@ static void answer(struct mkv_server *server, struct mkv_bytes id)
     };
 
     mkv_effect_reply(server->effects, &reply);
+    note_answered(&server->cluster, now, id);
 }
 
 void mkv_query_take(struct mkv_server *server, struct mkv_now now, const struct mkv_query *query)
 {
     struct mkv_cluster *cluster = &server->cluster;
 
-    if (!cluster->ready) {
+    if (!cluster->ready || was_answered(cluster, now, query->id)) {
         return;
     }
 
     uint32_t rank = mkv_actor_rank(server, now, query->id);
 
     if (rank == 0) {
-        answer(server, query->id);
+        answer(server, now, query->id);
     } else if (cluster->n_queries < MKV_QUERIES_MAX) {
         struct mkv_waiting_query *waiting = &cluster->queries[cluster->n_queries++];
 
@@ -68,7 +95,7 @@ void mkv_query_time(struct mkv_server *server, struct mkv_now now)
             mkv_server_wake_at(server, waiting->due_ms);
             continue;
         }
-        answer(server, mkv_bytes(waiting->id, waiting->id_len));
+        answer(server, now, mkv_bytes(waiting->id, waiting->id_len));
         forget(cluster, i);
     }
 }

@@ -530,6 +530,23 @@ static void test_hopeless_tocks_are_refused_with_a_reason(void **state)
     assert_string_equal(world_held(&world, "a"), "\x01");
 }
 
+/* Who is a member is for servers to say: a client that removed them all would end all waiting. */
+static void test_clients_do_not_write_members(void **state)
+{
+    (void)state;
+    uint64_t seq = world_login(&world, 1, NULL);
+
+    world_update(&world, ":n.servers.x", "\x01", 5, seq, 1);
+    world_update(&world, ":n.servers", NULL, 6, seq, 2);
+    world_wait(&world, 2);
+    assert_int_equal(world_count(&world, 1, MKV_FRAME_NACK), 2);
+    assert_int_equal(world_last(&world, 1, MKV_FRAME_NACK)->nack.code, MKV_E_NOT_AUTHORISED);
+    assert_null(world_held(&world, ":n.servers.x"));
+    world_update(&world, ":n.server", "\x01", 7, seq, 3);
+    world_wait(&world, 2);
+    assert_string_equal(world_held(&world, ":n.server"), "\x01");
+}
+
 static void test_bad_messages_change_nothing(void **state)
 {
     static const char *const topics[] = {"moat/main/d/:.a",
@@ -609,6 +626,7 @@ int main(void)
         CASE(test_links_and_sessions_are_bounded),
         CASE(test_missing_tock_is_stamped_once),
         CASE(test_hopeless_tocks_are_refused_with_a_reason),
+        CASE(test_clients_do_not_write_members),
         CASE(test_bad_messages_change_nothing),
         CASE(test_own_path_too_long_is_told),
     };

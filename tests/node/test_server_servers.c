@@ -99,6 +99,14 @@ static void write_value(const char *path, struct mkv_bytes value)
     world_wait(&world, 10);
 }
 
+/* As servers do: their own stream is 0, counted by the tock. */
+static void write_as_server(const char *path, struct mkv_bytes value)
+{
+    ++tock;
+    world_update_value(&world, path, value, tock, 0, tock);
+    world_wait(&world, 10);
+}
+
 static void write_something(void)
 {
     write_value("x", mkv_bytes_of("\x07"));
@@ -126,7 +134,7 @@ static void write_member(unsigned number, bool active)
     assert_int_equal(mkv_member_value(&member, &value), 0);
     assert_int_equal(mkv_path_to_dotted(mkv_buf_bytes(&key), &path), 0);
     assert_int_equal(mkv_buf_append_u8(&path, '\0'), 0);
-    write_value((const char *)path.at, mkv_buf_bytes(&value));
+    write_as_server((const char *)path.at, mkv_buf_bytes(&value));
     mkv_buf_deinit(&path);
     mkv_buf_deinit(&value);
     mkv_buf_deinit(&key);
