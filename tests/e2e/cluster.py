@@ -9,9 +9,9 @@ PING_S = 1
 OPTIONS = ["--ping", str(PING_S)]
 
 
-def start(place, addresses, options=()):
+def start(place, addresses, options=OPTIONS):
     """One server a broker address, named a, b, c ..."""
-    return [place.server("abcdefghij"[i], broker=address, options=[*OPTIONS, *options])
+    return [place.server("abcdefghij"[i], broker=address, options=list(options))
             for i, address in enumerate(addresses)]
 
 
@@ -22,37 +22,50 @@ def status(server):
 
 
 def states(servers):
-    return {server.name: (report["entries"], report["tombstones"], report["digest"])
+    return {server.name: (report["entries"], report["tombstones"], report["digest"]["$bytes"])
             if (report := status(server)) else None for server in servers}
 
 
 def until_equal(servers, seconds=30.0):
-    """Waits until they have the same entries and tombstones by count and digest; returns which."""
+    """Waits until they have the same entries and tombstones by count and digest."""
     found = {}
 
     def are_equal():
         found.update(states(servers))
-        return None not in found.values() and len({str(one) for one in found.values()}) == 1
+        return None not in found.values() and len(set(found.values())) == 1
     wait_for(are_equal, lambda: f"the servers to be equal: {found}\n{where_they_differ(servers)}",
              seconds, step=0.1)
-    return found[servers[0].name]
 
 
-def rows(server):
+def until_converged(servers, seconds=30.0):
+    """Equal, and all of them know it."""
+    until_equal(servers, seconds)
+    for server in servers:
+        wait_for(lambda server=server: rig.run_cli(server, "status", "--converged").returncode == 0,
+                 lambda server=server: f"{server.name} to say that all are converged: "
+                 f"{rig.run_cli(server, 'status', '--converged').stderr}", seconds, step=0.1)
+
+
+def dump(server):
+    text = rig.cli(server, "-o", "jsonl", "dump", ":", seconds=120)
+    check('"end":true' in text[-60:], "a dump without its end")
+    return text
+
+
+def without_tails(text):
     """
-    Every entry as a line of text, in order.  Of the ticks only the first: what follows tells what
-    the writer knew, and which conflict a server happened to see.
+    Only the first tick of each entry: what follows tells what the writer knew, and which conflicts a
+    server happened to see.
     """
-    lines = rig.cli(server, "-o", "jsonl", "dump", ":", seconds=120).splitlines()
-    check(lines and json.loads(lines[-1]).get("end"), "a dump without its end")
-    found = [json.loads(line) for line in lines[:-1]]
-    for row in found:
-        row["ticks"] = row["ticks"][:1]
-    return [json.dumps(row) for row in found]
+    rows = [json.loads(line) for line in text.splitlines()]
+    for row in rows:
+        row["ticks"] = row.get("ticks", [])[:1]
+    return [json.dumps(row) for row in rows]
 
 
 def where_they_differ(servers):
-    dumps = {server.name: set(rows(server)) for server in servers if server.process.is_running()}
+    dumps = {server.name: set(without_tails(dump(server)))
+             for server in servers if server.process.is_running()}
     common = set.intersection(*dumps.values())
     return "\n".join(f"{name} alone: {rig.shorten(sorted(lines - common)[:5], 1500)}"
                      for name, lines in dumps.items())
@@ -60,11 +73,11 @@ def where_they_differ(servers):
 
 def same_dumps(servers):
     """Byte for byte."""
-    first, *others = [(server.name, rows(server), rig.cli(server, "-o", "json", "dump", ":"))
-                      for server in servers]
-    for name, lines, document in others:
-        check(lines == first[1] and document == first[2],
-              f"{name} and {first[0]} differ:\n{where_they_differ(servers)}")
+    texts = [dump(server) for server in servers]
+    for server, text in zip(servers, texts):
+        if text != texts[0]:
+            check(without_tails(text) == without_tails(texts[0]),
+                  f"{server.name} and {servers[0].name} differ:\n{where_they_differ(servers)}")
 
 
 def tree_of(server):
@@ -77,10 +90,17 @@ def kept(servers, writes):
     """
     Checks that every acknowledged write is there, or has lost to a greater one.  @writes: path ->
     list of (stamp, value), value None for a deletion.  Returns what the tree must be.
+
+    A writer that had to change servers writes again what was not acknowledged, under a new name but
+    with the old tock; what it wrote first may be there as well and win.  So of writes with one tock
+    any may be what is left.
     """
+    found = tree_of(servers[0])
     wanted = {}
     for path, written in writes.items():
-        _, value = max(written, key=lambda one: one[0])
+        last = max(stamp for stamp, _ in written)[0]
+        values = [value for stamp, value in written if stamp[0] == last]
+        value = found.get(path) if found.get(path) in values else values[0]
         if value is not None:
             wanted[path] = value
     for server in servers:

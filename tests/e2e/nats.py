@@ -128,7 +128,8 @@ def test_servers_at_all_nodes(place):
     """Each with clients of its own; a node is killed, and later another one."""
     nats = brokers.NatsCluster(place).start()
     addresses = [node.address for node in nats.nodes]
-    servers = cluster.start(place, [addresses[i:] + addresses[:i] for i in range(3)], PORTABLE)
+    servers = cluster.start(place, [addresses[i:] + addresses[:i] for i in range(3)],
+                            [*cluster.OPTIONS, *PORTABLE])
     writers = [rig.Writer(place, server) for server in servers]
     watcher = rig.Watcher(place, servers[0]).until_synced()
     wanted = {}
@@ -144,13 +145,13 @@ def test_servers_at_all_nodes(place):
     keep_all_writing(100)
     for writer in writers:
         until_acked(writer)
-    cluster.until_equal(servers)
+    cluster.until_converged(servers)
     for node in nats.nodes[1:rig.size(2, 2, 3)]:
         node.kill()
         keep_all_writing(rig.size(300, 100, 3000))
         for writer in writers:
             until_acked(writer)
-        cluster.until_equal(servers)
+        cluster.until_converged(servers)
         node.start().until_up()
     cluster.same_dumps(servers)
     rig.same_trees(cluster.tree_of(servers[2]), wanted, "the servers")

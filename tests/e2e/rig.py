@@ -227,6 +227,11 @@ class Server:
         self.process = None
         self.broker = None
         self.listen = []
+        self.ready_pid = None
+
+    def is_ready(self):
+        """Whether it has said so, as far as it was listened to."""
+        return self.process.pid == self.ready_pid
 
     def launch(self):
         """Starts it, and does not wait."""
@@ -236,11 +241,14 @@ class Server:
         return self
 
     def start(self):
-        self.launch()
+        return self.launch().until_ready()
+
+    def until_ready(self):
         line = read_line(self.process.popen.stdout, "the line 'ready'", 30)
         if not line.startswith("ready "):
             self.process.wait()
             raise Failure(f"{self.name} does not start: {line!r}\n{self.process.words()}")
+        self.ready_pid = self.process.pid
         self.listen = re.findall(r" listen=(\S+)", line)
         self.broker = re.search(r" broker=(\S+)", line).group(1)
         return self
@@ -437,7 +445,7 @@ def same_trees(found, wanted, what):
 def stamp_of(words):
     """What updates are ordered by, but for presence and value: (tock, name, seq, counter)."""
     tock, name, seq, counter = words
-    return int(tock), name.encode(), int(seq), int(counter)
+    return int(tock), str(name).encode(), int(seq), int(counter)
 
 
 class Writer:
@@ -448,6 +456,10 @@ class Writer:
     def __init__(self, place, server, blind=True, linger=False):
         self.answers = os.path.join(place.path, f"answers-{place.n_processes + 1}")
         self.n_sent = 0
+        self._n_read = 0  # bytes of its answers
+        self._answered = []
+        self._stamps = {}
+        self._losses = {}
         arguments = [os.path.join(settings.build, "tests/e2e/writer"),
                      server if isinstance(server, str) else server.address]
         with open(self.answers, "wb") as answers:
@@ -470,26 +482,41 @@ class Writer:
 
     def acked(self):
         """The numbers of the lines that have been acknowledged."""
-        return {number for number, status in self.answered() if status == 0}
+        return set(self.stamps())
+
+    def n_open(self):
+        """How many writes have not been answered."""
+        self._read()
+        return self.n_sent - len(self._answered)
 
     def answered(self):
-        return [(int(words[0]), int(words[1])) for words in self._said() if words[0] != "lost"]
+        self._read()
+        return self._answered
 
     def stamps(self):
         """What was acknowledged: number of the line -> (tock, name, seq, counter)."""
-        return {int(words[0]): stamp_of(words[2:6])
-                for words in self._said() if words[0] != "lost" and words[1] == "0"}
+        self._read()
+        return self._stamps
 
     def losses(self):
         """The conflicts that were reported: stamp of the loser -> (path, stamp of the winner)."""
-        return {stamp_of(words[2:6]): (words[1], stamp_of(words[6:10]))
-                for words in self._said() if words[0] == "lost"}
+        self._read()
+        return self._losses
 
-    def _said(self):
-        with open(self.answers, encoding="utf-8") as answers:
+    def _read(self):
+        with open(self.answers, "rb") as answers:
+            answers.seek(self._n_read)
             text = answers.read()
-        lines = text[:text.rfind("\n") + 1].splitlines()  # a line that is being written counts not
-        return [line.split() for line in lines]
+        text = text[:text.rfind(b"\n") + 1]  # a line that is being written counts not
+        self._n_read += len(text)
+        for line in text.decode().splitlines():
+            words = line.split()
+            if words[0] == "lost":
+                self._losses[stamp_of(words[2:6])] = words[1], stamp_of(words[6:10])
+                continue
+            self._answered.append((int(words[0]), int(words[1])))
+            if words[1] == "0":
+                self._stamps[int(words[0])] = stamp_of(words[2:6])
 
     def wait(self, seconds=60.0):
         status = self.process.wait(seconds)

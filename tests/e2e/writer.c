@@ -93,6 +93,7 @@ static void on_event(void *user, const moatkv_event *event)
     (void)user;
     if (moatkv_event_kind(event) == MOATKV_EVENT_CONFLICT) {
         tell_conflict(event);
+        return;
     }
     (void)fprintf(stderr, "event %d, code %d: %s\n", moatkv_event_kind(event),
                   moatkv_event_code(event), (const char *)moatkv_event_text(event).at);
