@@ -118,7 +118,9 @@ static void leave_path(struct mkv_conflicts *conflicts, struct mkv_conflict_kept
         at++;
     }
     path->n--;
-    memmove(&path->kept[at], &path->kept[at + 1], (path->n - at) * sizeof(path->kept[0]));
+    for (uint32_t i = at; i < path->n; i++) {
+        path->kept[i] = path->kept[i + 1];
+    }
     if (path->n == 0) {
         (void)mkv_map_remove(&conflicts->by_path, path->hash);
         mkv_mem_free(path);
