@@ -195,7 +195,7 @@ static void ask_vouch(struct mkv_server *server)
         .vouch = {.nonce = mkv_store_place(server->store).nonce,
                   .number = server->cluster.n_pings,
                   .name = server->config.name,
-                  .restored = server->cluster.restored || server->config.lost},
+                  .restored = server->cluster.restored || mkv_store_lost(server->store)},
     };
 
     memcpy(frame.vouch.uuid, mkv_store_id(server->store), MKV_UUID_LEN);

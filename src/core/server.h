@@ -71,7 +71,6 @@ struct mkv_server_config {
     bool alone;           /* nobody else can be on the broker yet: no waiting for others */
     bool restored;        /* the store is a copy of an earlier state: it may not start alone ... */
     bool accept_restored; /* ... unless somebody vouched for that */
-    bool lost; /* rows of the store could not be read: what it promised may rest on them */
 };
 
 /* How a peer got here decides how it may log in. */

@@ -178,6 +178,10 @@ static int load_secret(struct mkv_server *server)
     return error;
 }
 
+/*
+ * The floor says that all below it is here: not so if rows were lost.  Without one, those who have
+ * a floor are asked for what is below theirs.
+ */
 static int load_floor(struct mkv_server *server, struct mkv_now now)
 {
     struct mkv_buf row;
@@ -193,6 +197,10 @@ static int load_floor(struct mkv_server *server, struct mkv_now now)
     if (error == MKV_E_NOT_FOUND) {
         server->cluster.floor = (struct mkv_floor){0};
         error = 0;
+    }
+    if (mkv_store_lost(server->store) && server->cluster.floor.floor > 0) {
+        server->cluster.floor.floor = 0;
+        server->cluster.floor.changed = true;
     }
     return error;
 }

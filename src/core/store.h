@@ -117,8 +117,9 @@ int mkv_store_meta_next(struct mkv_store *store,
  * Whether this store is an older state of itself, as opening it tells (store/store.h), or others
  * have found out: then each opening tells it again, until it is marked as not restored: when others
  * have given it what they hold, or somebody has said that it shall do without.  The same then goes
- * for rows that were lost.
+ * for rows that were lost: whether there are any, which nobody has made up for.
  */
+bool mkv_store_lost(const struct mkv_store *store);
 int mkv_store_mark_restored(struct mkv_store *store, bool restored) MKV_MUST_CHECK;
 
 /* Whether a transaction is open. */

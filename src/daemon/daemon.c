@@ -159,7 +159,6 @@ static int make_node(struct daemon *daemon, struct mkv_why *why)
                    .times = MKV_CLUSTER_TIMES,
                    .alone = daemon->broker != NULL,
                    .restored = daemon->report.restored,
-                   .lost = daemon->report.lost,
                    .accept_restored = daemon->config->accept_restored,
                    .session_limits = {.grace_ms = GAP_GRACE_MS, .void_ms = GAP_VOID_MS}},
         .window_ms = daemon->config->ack_window_ms,

@@ -419,6 +419,11 @@ void mkv_store_note(struct mkv_store *store, bool end)
                         end);
 }
 
+bool mkv_store_lost(const struct mkv_store *store)
+{
+    return store->generation.verdict.lost;
+}
+
 int mkv_store_mark_restored(struct mkv_store *store, bool restored)
 {
     struct mkv_verdict *verdict = &store->generation.verdict;

@@ -61,7 +61,6 @@ int world_boot(struct world *world)
     }
     config.server.restored = world->report.restored;
     config.server.accept_restored = world->accept_restored;
-    config.server.lost = world->report.lost;
     enter(world);
     error = mkv_server_node_new(&config, world->store, world->now, &world->node);
 

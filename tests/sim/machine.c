@@ -504,6 +504,9 @@ static int open_store(struct sim *sim, struct machine *machine, struct mkv_store
         oracle_excuse_all(sim, machine);
         reach(&sim->reach, REACH_ROW_LOST);
     }
+    if (error == 0 && ret_report->lost) {
+        machine->ping.floor = 0; /* below which it has everything: not so any more */
+    }
     return error;
 }
 

@@ -395,7 +395,14 @@ static void test_lost(void **state)
             harness_crash(&h);
         }
         open_ok(&h);
-        assert_int_equal(mkv_store_mark_restored(h.store, false), 0);
+        for (unsigned i = 0; i < 2; i++) {
+            assert_true(mkv_store_lost(h.store));
+            assert_int_equal(mkv_store_mark_restored(h.store, false), 0);
+            assert_false(mkv_store_lost(h.store));
+            if (i == 0) {
+                mkv_store_abort(h.store);
+            }
+        }
         assert_int_equal(mkv_store_commit(h.store), 0);
     }
     harness_deinit(&h);
