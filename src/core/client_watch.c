@@ -156,7 +156,7 @@ void mkv_client_watch_update(struct mkv_client *client,
     }
     mkv_client_note_tock(client, update->tock);
     for (struct mkv_client_watch *watch = client->watches; watch != NULL; watch = watch->next) {
-        if (watch->ending == 0 && is_covered(watch, key)) {
+        if (watch->ending == 0 && is_covered(watch, key) && update->tock > watch->view.floor) {
             (void)merge(client, watch, key, update); /* whether it was news is told already */
         }
     }
@@ -378,6 +378,13 @@ void mkv_client_watch_checked(struct mkv_client *client,
                               const struct mkv_frame_digest *digest)
 {
     if (watch->ending != 0) {
+        return;
+    }
+
+    int error = mkv_view_forget(&watch->view, digest->floor);
+
+    if (error != 0) {
+        watch->ending = error;
         return;
     }
     if (mkv_view_equals(&watch->view, digest->count, digest->digest)) {

@@ -471,6 +471,26 @@ static int turn_children(struct mkv_request *request,
     return error;
 }
 
+/* A deletion that was still to be told has been forgotten meanwhile: the reader must start over. */
+static bool is_overtaken(const struct mkv_request *request, const struct mkv_store *store)
+{
+    return request->kind == MKV_REQUEST_CHANGES &&
+           !mkv_store_place_valid(store, mkv_store_place_at(store, request->position));
+}
+
+static void send_stale(const struct mkv_request *request,
+                       struct mkv_effects *effects,
+                       uint64_t link)
+{
+    struct mkv_frame frame = {
+        .kind = MKV_FRAME_ERROR,
+        .id = request->id,
+        .error = {.code = MKV_E_STALE, .text = mkv_bytes_of(mkv_error_text(MKV_E_STALE))},
+    };
+
+    mkv_effect_send(effects, link, &frame);
+}
+
 int mkv_request_turn(struct mkv_request *request,
                      struct mkv_store *store,
                      struct mkv_effects *effects,
@@ -482,6 +502,11 @@ int mkv_request_turn(struct mkv_request *request,
 
     if (request->credit == 0) {
         *ret_state = MKV_REQUEST_WAITING;
+        return 0;
+    }
+    if (is_overtaken(request, store)) {
+        send_stale(request, effects, link);
+        *ret_state = MKV_REQUEST_DONE;
         return 0;
     }
     if (request->kind == MKV_REQUEST_CHILDREN) {

@@ -131,7 +131,9 @@ static int check(struct mkv_server *server,
         struct mkv_frame answer = {
             .kind = MKV_FRAME_DIGEST,
             .id = frame->id,
-            .digest = {.count = sum.n_entries, .place = mkv_store_place(server->store)},
+            .digest = {.count = sum.n_entries,
+                       .place = mkv_store_place(server->store),
+                       .floor = server->cluster.floor.floor},
         };
 
         mkv_digest_bytes(sum.digest, answer.digest.digest);

@@ -116,7 +116,8 @@ int mkv_view_merge(struct mkv_view *view,
     bool found = mkv_tree_find(&view->tree, key, &held);
     bool was_there = found && held.head.present;
 
-    if (found && mkv_head_compare(&head, &held.head) <= 0) {
+    if ((found && mkv_head_compare(&head, &held.head) <= 0) ||
+        (!found && !update->present && update->tock <= view->floor)) {
         *ret_verdict = MKV_VIEW_OLD;
         return 0;
     }
@@ -139,6 +140,34 @@ void mkv_view_remove(struct mkv_view *view, struct mkv_bytes key)
         release(view, slot);
         view->n_changes++;
     }
+}
+
+int mkv_view_forget(struct mkv_view *view, uint64_t floor)
+{
+    struct mkv_tree_entry entry;
+    struct mkv_buf key;
+    int error = 0;
+
+    if (floor <= view->floor) {
+        return 0;
+    }
+    mkv_buf_init(&key, MKV_PATH_KEY_MAX);
+    bool more = mkv_tree_at_tombstone(&view->tree, mkv_bytes(NULL, 0), &entry);
+
+    while (more && error == 0) {
+        bool below = entry.head.tock <= floor;
+
+        mkv_buf_clear(&key);
+        error = mkv_buf_append(&key, entry.key);
+        if (error == 0 && below) {
+            release(view, entry.position);
+            mkv_tree_remove(&view->tree, mkv_buf_bytes(&key));
+        }
+        more = mkv_tree_next_tombstone(&view->tree, mkv_buf_bytes(&key), &entry);
+    }
+    mkv_buf_deinit(&key);
+    view->floor = error == 0 ? floor : view->floor;
+    return error;
 }
 
 bool mkv_view_ticks(const struct mkv_view *view, struct mkv_bytes key, struct mkv_ticks *ret_ticks)

@@ -22,6 +22,7 @@ struct mkv_view {
     size_t ticks_cap;
     size_t ticks_free;  /* a free one, that holds the next one's number; 0: none */
     uint64_t n_changes; /* counts puts and removals, to see whether it stood still */
+    uint64_t floor;     /* deletions up to this tock have been forgotten */
 };
 
 /* What merging an update came to. */
@@ -43,6 +44,12 @@ int mkv_view_merge(struct mkv_view *view,
 
 /* Forgets an entry, if it is there. */
 void mkv_view_remove(struct mkv_view *view, struct mkv_bytes key);
+
+/*
+ * Forgets deletions as the server has, up to tock @floor; from now on none up to it is taken.
+ * NO_MEMORY: some are left.
+ */
+int mkv_view_forget(struct mkv_view *view, uint64_t floor) MKV_MUST_CHECK;
 
 /*
  * The ticks of the entry at @key, its dot first; false if there is none.  Names are borrowed,

@@ -161,6 +161,7 @@ static const struct mkv_field digest_fields[] = {
     {2, MKV_FIELD_UINT, AT(digest.count), RANGE(0, UINT64_MAX)},
     {3, MKV_FIELD_ID16, AT(digest.digest)},
     {4, MKV_FIELD_PLACE, AT(digest.place)},
+    {5, MKV_FIELD_UINT, AT(digest.floor), OPTIONAL, RANGE(1, MKV_INTEGER_MAX)},
 };
 
 static const struct mkv_field report_fields[] = {

@@ -192,6 +192,7 @@ struct mkv_frame_digest {
     uint64_t count;
     uint8_t digest[MKV_DIGEST_LEN];
     struct mkv_place place;
+    uint64_t floor; /* deletions up to this tock are forgotten and not counted; 0: none are */
 };
 
 struct mkv_frame_peer {

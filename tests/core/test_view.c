@@ -21,6 +21,7 @@ struct model {
     bool held[KEYS];
     struct mkv_update at[KEYS];
     uint8_t values[KEYS];
+    uint64_t floor;
 };
 
 static struct mkv_bytes key_at(unsigned i)
@@ -63,6 +64,8 @@ static enum mkv_view_verdict model_merge(struct model *model,
         if (mkv_head_compare(&head, &held) <= 0) {
             return MKV_VIEW_OLD;
         }
+    } else if (!update->present && update->tock <= model->floor) {
+        return MKV_VIEW_OLD; /* forgotten */
     }
     model->held[i] = true;
     model->at[i] = *update;
@@ -71,6 +74,17 @@ static enum mkv_view_verdict model_merge(struct model *model,
         model->at[i].value = mkv_bytes(&model->values[i], 1);
     }
     return update->present || was_there ? MKV_VIEW_NEW : MKV_VIEW_NOTHING;
+}
+
+static void model_forget(struct model *model, uint64_t floor)
+{
+    if (floor <= model->floor) {
+        return;
+    }
+    model->floor = floor;
+    for (unsigned i = 0; i < KEYS; i++) {
+        model->held[i] = model->held[i] && (model->at[i].present || model->at[i].tock > floor);
+    }
 }
 
 static void check_digest(const struct model *model, const struct mkv_view *view, const uint8_t *key)
@@ -140,6 +154,11 @@ static void run(uint64_t seed)
         } else if (what == 1) {
             key = key == digest_key ? other_key : digest_key;
             assert_int_equal(mkv_view_rekey(&view, key), 0);
+        } else if (what == 2) {
+            uint64_t floor = prng_below(&prng, 4);
+
+            assert_int_equal(mkv_view_forget(&view, floor), 0);
+            model_forget(&model, floor);
         } else {
             uint8_t value;
             struct mkv_update update = some_update(&prng, &value);

@@ -8,6 +8,7 @@
 #include "harness.h"
 #include "lib/check.h"
 #include "wire/child.h"
+#include "wire/path.h"
 
 static struct world world;
 
@@ -210,6 +211,53 @@ static void test_children_and_digest(void **state)
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
+/* What it was about to be told is told no more: without a word it would keep the entry for ever. */
+static void test_deletion_forgotten_while_changes_are_read(void **state)
+{
+    struct mkv_frame read = {
+        .kind = MKV_FRAME_READ, .id = 1, .read = {.depth_max = 64, .credit = 1}};
+    struct mkv_frame credit = {.kind = MKV_FRAME_CREDIT, .id = 2, .credit = 1};
+    struct mkv_buf key;
+    uint64_t counter = 0;
+
+    (void)state;
+    uint64_t seq = world_login(&world, 1, NULL);
+
+    counter++;
+    world_update(&world, "gone", "\x01", counter, seq, counter);
+    world_wait(&world, 2);
+    world_ask(&world, ":", read, 1);
+    world_wait(&world, 1);
+    read.id = 2;
+    read.read.has_since = true;
+    read.read.since = world_last(&world, 1, MKV_FRAME_END)->end.place;
+    for (unsigned i = 0; i < 300; i++) {
+        char path[16];
+
+        (void)snprintf(path, sizeof(path), "e%u", i);
+        counter++;
+        world_update(&world, path, "\x01", counter, seq, counter);
+    }
+    counter++;
+    world_update(&world, "gone", NULL, counter, seq, counter);
+    world_wait(&world, 2);
+    world_forget(&world);
+    world_ask(&world, ":", read, 1);
+    world_wait(&world, 1);
+    assert_int_equal(world_count(&world, 1, MKV_FRAME_DATA), 1);
+
+    mkv_buf_init(&key, MKV_PATH_KEY_MAX);
+    assert_int_equal(mkv_path_from_dotted(mkv_bytes_of("gone"), &key), 0);
+    assert_int_equal(mkv_store_remove(world.store, mkv_buf_bytes(&key)), 0);
+    assert_int_equal(mkv_store_commit(world.store), 0);
+    mkv_buf_deinit(&key);
+    world_send(&world, 1, &credit);
+    world_wait(&world, 1);
+    assert_int_equal(world_last(&world, 1, MKV_FRAME_ERROR)->error.code, MKV_E_STALE);
+    assert_int_equal(world_last(&world, 1, MKV_FRAME_ERROR)->id, 2);
+    assert_int_equal(world_count(&world, 1, MKV_FRAME_END), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -218,6 +266,7 @@ int main(void)
         CASE(test_credit_holds_pages_back),
         CASE(test_too_many_requests),
         CASE(test_children_and_digest),
+        CASE(test_deletion_forgotten_while_changes_are_read),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -447,6 +447,7 @@ static void random_digest(struct messages *m, struct mkv_frame_digest *digest)
     digest->count = prng_any_width(&m->prng);
     random_id16(m, digest->digest);
     random_place(m, &digest->place);
+    digest->floor = coin(m) ? positive(m) : 0;
 }
 
 /* What is said about updates, and to open and close the link. */

@@ -358,7 +358,7 @@ FRAMES = {
     40: ({**REQUEST, 2: rows}, {3: place}),
     41: ({**REQUEST, 2: Reader.uint}, {3: place}),
     42: ({**REQUEST, 2: children}, {}),
-    43: ({**REQUEST, 2: Reader.uint, 3: id16, 4: place}, {}),
+    43: ({**REQUEST, 2: Reader.uint, 3: id16, 4: place}, {5: positive}),
     44: ({**REQUEST, 2: report}, {}),
     45: ({**REQUEST, 2: tock}, {}),
     46: ({**REQUEST, 2: Reader.boolean, 3: place, 4: tock, 5: tock, 6: tock, 7: Reader.uint, 8: id16},

@@ -495,7 +495,7 @@ class Client:
         self.saw_tock(entry.tock)
         key = path_key(path)
         for watch in self.watches:
-            if key.startswith(watch.key):
+            if key.startswith(watch.key) and entry.tock > watch.floor:
                 watch.merge(path, entry)
 
 
@@ -512,6 +512,7 @@ class Watch:
         self.place = None
         self.n_differing = 0
         self.n_reads = 0
+        self.floor = 0  # deletions up to this tock are forgotten
         self._asked = self._subscribed = False
         self._reading = self._checking = None
         self._fresh = None  # while everything is read anew: what will take the place of entries
@@ -564,6 +565,14 @@ class Watch:
         self._fresh = None
         self.advance()
 
+    def _forget(self, floor):
+        self.floor = max(floor, self.floor)
+        self.entries = {
+            key: held
+            for key, held in self.entries.items()
+            if held[1].value is not None or held[1].tock > floor
+        }
+
     def digest(self):
         """The number of entries, tombstones included, and the sum of their digests."""
         high = low = 0
@@ -578,6 +587,7 @@ class Watch:
         def compare(request):
             if request.error is not None:
                 return
+            self._forget(request.answer.get("floor", 0))
             agrees = self.digest() == (request.answer["count"], request.answer["digest"])
             self.n_differing = 0 if agrees else self.n_differing + 1
             if self.n_differing >= 2:

@@ -206,8 +206,14 @@ FRAMES = {
         set(),
     ),
     DIGEST: (
-        {**ID, 2: ("count", uint()), 3: ("digest", string(16, 16)), 4: ("place", place)},
-        set(),
+        {
+            **ID,
+            2: ("count", uint()),
+            3: ("digest", string(16, 16)),
+            4: ("place", place),
+            5: ("floor", number),
+        },
+        {"floor"},
     ),
     REPORT: ({**ID, 2: ("report", map_value)}, set()),
     PONG: ({**ID, 2: ("tock", tock)}, set()),
