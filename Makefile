@@ -6,6 +6,7 @@
 #   make run        build and start a server; ARGS="--name x" is passed on to it
 #   make test       every test, in a plain build and in one with address and undefined-behaviour
 #                   sanitizers; ONLY="wire/cbor base/buf" restricts it to the tests named
+#   make soak       tests that have no end, for SECONDS (an hour): more of everything, other seeds
 #   make install    install below PREFIX (/usr/local), staged into DESTDIR if given
 #   make fuzz       run each fuzz target for SECONDS (60)
 #   make coverage   branch coverage by room
@@ -20,11 +21,12 @@ ARGS    ?=
 ONLY    ?=
 SECONDS ?= 60
 SETUP   ?= tools/setup
+soak: SECONDS = 3600
 
 MAKEFLAGS += --no-print-directory
 SOURCES = find src include tests tools -name '*.[ch]' 2>/dev/null
 
-.PHONY: build run test install fuzz coverage lint format fresh clean
+.PHONY: build run test soak install fuzz coverage lint format fresh clean
 
 # A first build leaves the tests out, as it does without their packages; `make test` adds them.
 build:
@@ -39,6 +41,12 @@ run: build
 test:
 	@$(SETUP) build test
 	@tests/run $(addprefix --only ,$(ONLY)) build build-san
+
+soak:
+	@$(SETUP) build test
+	@tools/configure build -Dtests=enabled
+	@tools/quietly ninja -C build
+	@tests/soak --seconds $(SECONDS) build
 
 install: build
 	@tools/configure build -Dprefix='$(PREFIX)'

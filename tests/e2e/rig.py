@@ -601,8 +601,11 @@ def run_case(case, number):
     return verdict == "ok", f"{verdict} {number} - {name}{extra}", text
 
 
-def main(*cases, at_once=1):
-    """Runs the cases; up to @at_once at the same time, for such as mostly wait."""
+def main(*cases, at_once=1, soak=()):
+    """
+    Runs the cases; up to @at_once at the same time, for such as mostly wait.  With --soak also those
+    of @soak, which take too much of the machine for every day.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("build", nargs="?", default=settings.build)
     parser.add_argument("how", nargs="?", choices=["plain", "sanitized"], default="plain")
@@ -614,6 +617,7 @@ def main(*cases, at_once=1):
     settings.sanitized = arguments.how == "sanitized"
     settings.soak = arguments.soak
     settings.seed = arguments.seed if arguments.seed is not None else random.randrange(1 << 31)
+    cases += tuple(soak) if settings.soak else ()
     if arguments.only:
         cases = [case for case in cases if arguments.only in case.__name__]
     print(f"1..{len(cases)}", flush=True)
