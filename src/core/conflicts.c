@@ -16,6 +16,7 @@
 
 _Static_assert(MKV_STORE_META_MAX >= MKV_VALUE_MAX + 32768U, "a path, ticks and a value must fit");
 
+/* All that may come at once fits into one transaction, beside what it comes with. */
 const struct mkv_conflict_limits mkv_conflict_limits_default[MKV_CONFLICT_CLASSES] = {
     {.n_max = 8000, .bytes_max = 12U << 20, .rows = {8000, 100}, .bytes = {12U << 20, 256U << 10}},
     {.n_max = 2000, .bytes_max = 4U << 20, .rows = {2000, 10}, .bytes = {4U << 20, 32U << 10}},

@@ -57,16 +57,22 @@ static void tell_writer(struct mkv_server *server,
     mkv_effect_send(server->effects, link->number, &frame);
 }
 
-/* Reads the present entry at @key, borrowed from the store; false: it has none that can be read. */
+/*
+ * Reads what holds out against @loser at @key now, borrowed from the store.  Not found: nothing does
+ * (entries may have been set aside), or it cannot be read.
+ */
 static int read_winner(struct mkv_server *server,
                        struct mkv_bytes key,
+                       const struct mkv_update *loser,
                        struct mkv_update *ret_winner,
                        bool *ret_found)
 {
+    struct mkv_head head = mkv_head_of(loser);
     struct mkv_tree_entry held;
     struct mkv_bytes held_key;
 
-    *ret_found = mkv_tree_find(mkv_store_tree(server->store), key, &held);
+    *ret_found = mkv_tree_find(mkv_store_tree(server->store), key, &held) &&
+                 mkv_head_compare(&held.head, &head) > 0;
     if (!*ret_found) {
         return 0;
     }
@@ -100,7 +106,7 @@ static int tell_again(struct mkv_server *server,
     int error = mkv_conflicts_read(kept, server->store, &space, &row);
 
     if (error == 0 && mkv_bytes_equal(row.loser.ticks.at[0].name, server->config.name)) {
-        error = read_winner(server, kept->path->key, &row.winner, &found);
+        error = read_winner(server, kept->path->key, &row.loser, &row.winner, &found);
     }
     if (error == 0 && found) {
         tell_writer(server, now, link, &row);

@@ -167,6 +167,19 @@ static void test_a_writer_that_resumes_is_not_flooded(void **state)
     assert_int_equal(world_last(&world, 2, MKV_FRAME_CONFLICT)->conflict.loser.tock, 150);
 }
 
+/* A batch that the store refused would come again, for ever. */
+static void test_what_comes_at_once_fits_into_a_batch(void **state)
+{
+    uint64_t n_bytes = MKV_BATCH_BYTES_MAX + 2 * MKV_FRAME_MAX;
+
+    (void)state;
+    for (unsigned i = 0; i < MKV_CONFLICT_CLASSES; i++) {
+        n_bytes += mkv_conflict_limits_default[i].bytes.burst;
+        assert_true(mkv_conflict_limits_default[i].bytes.burst > MKV_STORE_META_MAX);
+    }
+    assert_true(n_bytes <= MKV_STORE_BATCH_BYTES);
+}
+
 /* --- Storms ------------------------------------------------------------------------------------- */
 
 /* Two writers that overwrite each other 500 times a second each, for ten seconds. */
@@ -262,6 +275,7 @@ int main(void)
         CASE(test_large_values_do_not_flood_the_writer),
         CASE(test_a_writer_that_resumes_is_told_then),
         CASE(test_a_writer_that_resumes_is_not_flooded),
+        CASE(test_what_comes_at_once_fits_into_a_batch),
         CASE(test_a_storm_on_one_path),
         CASE(test_a_storm_of_paths),
     };
