@@ -142,6 +142,40 @@ def keeps_the_dot_it_replaced(server):
         client.close()
 
 
+def tells_what_was_lost(server):
+    """The record of conflicts, by request and as it grows; each with the id that section 6 says."""
+    loop = Loop()
+    ann, bob = ready_client(loop, server), ready_client(loop, server)
+    path = ["lost", 1]
+    following = bob.lost(["lost"], follow=True)
+    loop.until(lambda: following.n_pages == 1, DEADLINE_S, "the present")
+    equal(following.rows, [], "what is lost before")
+    first = ann.write(path, {"a": [1]}, replaces=[])
+    settle(loop, first)
+    second = bob.delete(path, replaces=[])
+    settle(loop, second)
+    elsewhere = bob.write(["not lost"], 1, replaces=[])
+    settle(loop, elsewhere)
+    settle(loop, ann.write(["not lost"], 2, replaces=[]))
+    loop.until(lambda: following.rows, DEADLINE_S, "what was lost")
+    name, found, class_, when, more, winner, loser = following.rows[0]
+    half = first.entry.digest(wire.path_key(path), ann.session["digest_key"])[0]
+    equal((name, found, class_, more, loser), (half, path, 0, 0, first.entry), "the conflict")
+    equal((winner.tock, winner.dot, winner.value), (second.entry.tock, second.entry.dot, None), "winner")
+    if when < loser.tock:
+        return ["it was found before it was written"]
+    equal(answered(loop, ann.lost(path)).rows, following.rows, "the same by request")
+    equal(answered(loop, ann.lost(path)).answer["count"], 1, "the count at the end")
+    equal(answered(loop, ann.lost(["lost", 2])).rows, [], "what was lost at another path")
+    everything = answered(loop, ann.lost([])).rows
+    if not any(row[1] == ["not lost"] and row[5].value == b"\xf6" for row in everything):
+        return [f"the other conflict is missing: {everything}"]
+    bob.cancel(following)
+    equal(ask(loop, following).error, CODES["CANCELLED"], "the end of following")
+    for client in (ann, bob):
+        client.close()
+
+
 def conflict_of_class_1(server):
     """Five ticks: history may have been cut."""
     loop = Loop()
@@ -572,7 +606,7 @@ def main():
     run("B: by the broker, MQTT 3.1.1", lambda: connects(server, broker=server.broker, mqtt5=False))
     for case in (
         falls_to_the_broker, no_version_in_common, values_are_kept_as_bytes, overwrites,
-        keeps_the_dot_it_replaced, conflict_of_class_1, stamps_what_has_no_tock, deletes, null_is_a_value,
+        keeps_the_dot_it_replaced, tells_what_was_lost, conflict_of_class_1, stamps_what_has_no_tock, deletes, null_is_a_value,
         repeats_byte_for_byte, answers_void, acknowledges_in_order, resumes_after_a_cut,
         moves_to_a_new_session, wrong_sessions_are_not_resumed, at_the_limits, paths_at_the_limits,
     ):

@@ -59,7 +59,7 @@ class Request:
         self.id = None
         self.done = False
         self.error = None  # a code
-        self.rows = []  # (path, Entry) of a read; [element, entries, own] of a list
+        self.rows = []  # (path, Entry) of a read; [element, entries, own] of a list; conflicts
         self.n_pages = 0
         self.answer = {}  # the fields of the last frame
         self._last_path = path
@@ -68,6 +68,9 @@ class Request:
         self.n_pages += 1
         if kind == CHILDREN:
             self.rows += fields["children"]
+            return
+        if kind == LOST:
+            self.rows += fields["lost"]
             return
         for shared, rest, entry in fields["rows"]:
             if shared > len(self._last_path):
@@ -452,6 +455,11 @@ class Client:
     def list(self, path, credit=None, **more):
         return self.request(LIST, path, {} if credit is None else {7: credit}, **more)
 
+    def lost(self, path, follow=False, credit=None, **more):
+        """Its rows are as wire.read_lost() has them."""
+        fields = {5: int(follow)} | ({} if credit is None else {7: credit})
+        return self.request(CONFLICTS, path, fields, **more)
+
     def check(self, path, **more):
         return self.request(CHECK, path, **more)
 
@@ -464,7 +472,7 @@ class Client:
 
     def _on_answer(self, kind, fields):
         request = self.requests[fields["id"]]
-        if kind in (DATA, CHILDREN):
+        if kind in (DATA, CHILDREN, LOST):
             request.page(kind, fields)
             if request.auto_credit:
                 self.credit(request)
