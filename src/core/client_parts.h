@@ -85,6 +85,7 @@ struct mkv_client_watch {
     uint32_t n_refusals; /* in a row */
     int ending;          /* the error it is to end with; 0: none */
     struct mkv_view view;
+    uint64_t floor;   /* deletions up to this tock the server has forgotten */
     bool synced_ever; /* STATE has ended */
     bool synced;
     bool has_place;

@@ -214,7 +214,10 @@ static void notice_repair(struct mkv_client *client, uint64_t n)
     mkv_client_effect_notice(client->out, &notice);
 }
 
-/* Collects the entries whose K at the server is less than in the view, or that it does not have. */
+/*
+ * Collects the entries whose K at the server is less than in the view, or that it does not have,
+ * unless it has only forgotten their deletion.
+ */
 static int find_ahead(const struct mkv_client_watch *watch, struct mkv_tree *ahead)
 {
     struct mkv_tree_entry own;
@@ -222,8 +225,10 @@ static int find_ahead(const struct mkv_client_watch *watch, struct mkv_tree *ahe
     bool more = mkv_tree_at(&watch->view.tree, mkv_bytes(NULL, 0), &own);
 
     while (more) {
-        if (!mkv_tree_find(&watch->seen, own.key, &theirs) ||
-            mkv_head_compare(&own.head, &theirs.head) > 0) {
+        bool found = mkv_tree_find(&watch->seen, own.key, &theirs);
+        bool forgotten = !found && !own.head.present && own.head.tock <= watch->floor;
+
+        if (!forgotten && (!found || mkv_head_compare(&own.head, &theirs.head) > 0)) {
             int error = mkv_tree_put(ahead, own.key, &own.head, 0);
 
             if (error != 0) {
@@ -380,14 +385,9 @@ void mkv_client_watch_checked(struct mkv_client *client,
     if (watch->ending != 0) {
         return;
     }
-
-    int error = mkv_view_forget(&watch->view, digest->floor);
-
-    if (error != 0) {
-        watch->ending = error;
-        return;
-    }
-    if (mkv_view_equals(&watch->view, digest->count, digest->digest)) {
+    watch->floor = digest->floor;
+    if (mkv_view_equals(&watch->view, digest->floor, digest->count, digest->digest)) {
+        watch->ending = mkv_view_forget(&watch->view, digest->floor);
         on_match(client, watch, digest->place);
         return;
     }

@@ -215,11 +215,31 @@ int mkv_view_rekey(struct mkv_view *view, const uint8_t digest_key[MKV_DIGEST_KE
     return 0;
 }
 
-bool mkv_view_equals(const struct mkv_view *view, uint64_t count, const uint8_t digest[16])
+/* Takes the deletions up to @floor out of the sums. */
+static void leave_out(const struct mkv_view *view, uint64_t floor, struct mkv_summary *sum)
+{
+    struct mkv_tree_entry entry;
+    bool more = mkv_tree_at_tombstone(&view->tree, mkv_bytes(NULL, 0), &entry);
+
+    while (more) {
+        if (entry.head.tock <= floor) {
+            sum->n_entries--;
+            mkv_digest_subtract(&sum->digest,
+                                mkv_entry_digest(view->tree.digest_key, entry.key, &entry.head));
+        }
+        more = mkv_tree_next_tombstone(&view->tree, entry.key, &entry);
+    }
+}
+
+bool mkv_view_equals(const struct mkv_view *view,
+                     uint64_t floor,
+                     uint64_t count,
+                     const uint8_t digest[16])
 {
     struct mkv_summary own = mkv_tree_summary(&view->tree, mkv_bytes(NULL, 0));
     uint8_t bytes[16];
 
+    leave_out(view, floor, &own);
     mkv_digest_bytes(own.digest, bytes);
     return own.n_entries == count && memcmp(bytes, digest, sizeof(bytes)) == 0;
 }

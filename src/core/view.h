@@ -61,7 +61,12 @@ bool mkv_view_ticks(const struct mkv_view *view, struct mkv_bytes key, struct mk
 int mkv_view_rekey(struct mkv_view *view,
                    const uint8_t digest_key[MKV_DIGEST_KEY_LEN]) MKV_MUST_CHECK;
 
-/* Whether the view has this number of entries with this digest. */
-bool mkv_view_equals(const struct mkv_view *view, uint64_t count, const uint8_t digest[16]);
+/*
+ * Whether the view has this number of entries with this digest, apart from deletions up to @floor.
+ */
+bool mkv_view_equals(const struct mkv_view *view,
+                     uint64_t floor,
+                     uint64_t count,
+                     const uint8_t digest[16]);
 
 #endif

@@ -102,10 +102,10 @@ static void check_digest(const struct model *model, const struct mkv_view *view,
         }
     }
     mkv_digest_bytes(sum, bytes);
-    assert_true(mkv_view_equals(view, n, bytes));
-    assert_false(mkv_view_equals(view, n + 1, bytes));
+    assert_true(mkv_view_equals(view, 0, n, bytes));
+    assert_false(mkv_view_equals(view, 0, n + 1, bytes));
     bytes[15] ^= 1;
-    assert_false(mkv_view_equals(view, n, bytes));
+    assert_false(mkv_view_equals(view, 0, n, bytes));
 }
 
 static void check(const struct model *model, const struct mkv_view *view, const uint8_t *key)
@@ -124,6 +124,28 @@ static void check(const struct model *model, const struct mkv_view *view, const 
         }
     }
     check_digest(model, view, key);
+}
+
+/* Deletions up to @floor do not count. */
+static void check_floor(const struct model *model,
+                        const struct mkv_view *view,
+                        const uint8_t *key,
+                        uint64_t floor)
+{
+    struct mkv_digest sum = {0};
+    uint64_t n = 0;
+    uint8_t bytes[16];
+
+    for (unsigned i = 0; i < KEYS; i++) {
+        if (model->held[i] && (model->at[i].present || model->at[i].tock > floor)) {
+            struct mkv_head head = mkv_head_of(&model->at[i]);
+
+            mkv_digest_add(&sum, mkv_entry_digest(key, key_at(i), &head));
+            n++;
+        }
+    }
+    mkv_digest_bytes(sum, bytes);
+    assert_true(mkv_view_equals(view, floor, n, bytes));
 }
 
 static uint64_t last_seed;
@@ -175,6 +197,7 @@ static void run(uint64_t seed)
             }
         }
         check(&model, &view, key);
+        check_floor(&model, &view, key, prng_below(&prng, 6));
     }
     mkv_view_deinit(&view);
     assert_int_equal(mem_fault_live(), 0);

@@ -215,7 +215,7 @@ static void check_view(const struct scene *scene, unsigned i)
     uint8_t digest[16];
 
     mkv_digest_bytes(theirs.digest, digest);
-    if (!seen->synced || !mkv_view_equals(&seen->view, theirs.n_entries, digest)) {
+    if (!seen->synced || !mkv_view_equals(&seen->view, 0, theirs.n_entries, digest)) {
         fail_msg("seed %llu: the view of client %u is not that of the server",
                  (unsigned long long)scene->seed, i);
     }
