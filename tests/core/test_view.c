@@ -197,7 +197,7 @@ static void run(uint64_t seed)
             }
         }
         check(&model, &view, key);
-        check_floor(&model, &view, key, prng_below(&prng, 6));
+        check_floor(&model, &view, key, 1 + prng_below(&prng, 6));
     }
     mkv_view_deinit(&view);
     assert_int_equal(mem_fault_live(), 0);
