@@ -295,7 +295,7 @@ static int add_known(struct mkv_server *server,
 
     int error = mkv_rows_load_applied(server, ping->uuid, &known->applied);
 
-    known->has_applied = error == 0;
+    known->has_applied = error == 0 && !mkv_store_lost(server->store);
     if (error == 0 || error == MKV_E_NOT_FOUND || error == MKV_E_CORRUPT) {
         error = mkv_map_add(&cluster->known, map_key(ping->uuid), known);
     }

@@ -113,19 +113,35 @@ int mkv_cluster_set_member(struct mkv_server *server,
     return error;
 }
 
+int mkv_cluster_joined_as(struct mkv_server *server, uint64_t tock)
+{
+    if (server->cluster.joined == tock) {
+        return 0;
+    }
+    server->cluster.joined = tock;
+    return mkv_rows_store_joined(server, tock);
+}
+
 /* --- Time --------------------------------------------------------------------------------- */
 
-/* Evicted, or its entry is gone: whatever it does now, the others do not wait for it. */
-static int check_membership(struct mkv_server *server, struct mkv_now now)
+/*
+ * Evicted, or its entry is gone: whatever it does now, the others do not wait for it.  An active
+ * one may have been written anew by somebody who vouched for us without our taking him up on it.
+ */
+int mkv_cluster_check_membership(struct mkv_server *server, struct mkv_now now)
 {
     struct mkv_cluster *cluster = &server->cluster;
     int error = mkv_cluster_refresh(server);
 
-    if (error == 0 && cluster->members.n > 0 &&
+    if (error != 0 || !cluster->ready || server->failure != 0) {
+        return error;
+    }
+    if (cluster->members.n > 0 &&
         !mkv_members_active(&cluster->members, mkv_store_id(server->store))) {
         mkv_join_again(server, now, "it is no active member of the cluster any more");
+        return 0;
     }
-    return error;
+    return mkv_cluster_joined_as(server, cluster->members.own_tock);
 }
 
 static int ping_time(struct mkv_server *server, struct mkv_now now)
@@ -141,7 +157,7 @@ static int ping_time(struct mkv_server *server, struct mkv_now now)
         return 0;
     }
     if (cluster->ready) {
-        error = check_membership(server, now);
+        error = mkv_cluster_check_membership(server, now);
         mkv_sync_forget(server, now);
     }
     if (error == 0) {
@@ -210,6 +226,14 @@ int mkv_cluster_found_restored(struct mkv_server *server)
     return error != 0 ? error : mkv_rows_drop_sessions(server);
 }
 
+/* Checkpoints may have been made when there was more. */
+int mkv_cluster_found_lost(struct mkv_server *server)
+{
+    int error = mkv_rows_drop_applied(server);
+
+    return error != 0 ? error : mkv_store_mark_restored(server->store, false);
+}
+
 /* --- Batches ------------------------------------------------------------------------------ */
 
 int mkv_cluster_settle(struct mkv_server *server, struct mkv_now now)
@@ -247,9 +271,14 @@ void mkv_cluster_rollback(struct mkv_server *server, struct mkv_now now)
 
     mkv_pull_fail(server, now, "the store cannot be written");
     mkv_past_clear(&cluster->past);
+    cluster->joined_how = NULL;
     cluster->members.read = false;
+    cluster->purging = cluster->floor.floor > 0; /* some may be there again */
+    cluster->purge_began = false;
     while ((known = mkv_map_each(&cluster->known, &cursor)) != NULL) {
-        known->has_applied = mkv_rows_load_applied(server, known->ping.uuid, &known->applied) == 0;
+        known->has_applied =
+            mkv_rows_load_applied(server, known->ping.uuid, &known->applied) == 0 &&
+            !mkv_store_lost(server->store);
         known->applied_changed = false;
         known->mark = 0;
     }

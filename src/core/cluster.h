@@ -40,10 +40,10 @@ struct mkv_known {
     int64_t differs_ms;        /* since when its tree is none that ours has been; or MKV_NEVER */
     uint32_t n_differs;        /* pings in a row after which it still was not */
     bool looked;               /* into that difference, since the last ping */
-    bool wants_pull;           /* we have to read from it ... */
-    bool wants_walk;           /* ... all of it, by comparing */
+    bool wants_pull;           /* we have to read from it */
     uint32_t n_failures;       /* attempts in a row to do so that failed */
     int64_t retry_ms;          /* not before */
+    uint64_t nonce_before;     /* of the boot before: whose pings may still be on their way */
 };
 
 /* Another server of our name, or on our store. */
@@ -70,16 +70,18 @@ enum mkv_pull_step {
 struct mkv_pull {
     enum mkv_pull_step step;
     uint8_t uuid[MKV_UUID_LEN];
-    uint64_t link;
+    uint64_t link;    /* 0: there is none */
     uint32_t address; /* the one being tried */
     uint64_t id;      /* of the open request */
     int64_t heard_ms;
     bool joining;           /* it is to vouch for us */
     bool walks;             /* it compares */
+    bool members_first;     /* now it reads who the members are, before all else */
     uint64_t bound;         /* walking: up to here they are right, whatever we hold; 0: nowhere */
     struct mkv_place place; /* where they stood before: ours when all is read */
     uint64_t horizon;       /* theirs of then */
     uint64_t floor;         /* likewise */
+    struct mkv_digest members; /* likewise: of the table of members */
     struct mkv_walk walk;
     struct mkv_row_reader rows;     /* of the open request */
     bool reading;                   /* it has been initialised */
@@ -98,12 +100,14 @@ struct mkv_waiting_query {
 };
 
 struct mkv_cluster {
-    bool restored;        /* the store is a copy of an earlier state, as far as we know */
-    bool ready;           /* joined: numbers sessions, acknowledges, answers queries */
-    bool stopped;         /* mkv_effect_stop() has been said */
-    int64_t joining_ms;   /* since when we look for others; MKV_NEVER: not yet */
-    int64_t lonely_ms;    /* when it may be said again why we do not start */
-    struct mkv_map known; /* by the first 8 bytes of the uuid; owned */
+    bool restored;   /* the store is a copy of an earlier state, as far as we know */
+    uint64_t joined; /* the tock of our own entry when we last became ready; 0: we had none */
+    bool ready;      /* joined: numbers sessions, acknowledges, answers queries */
+    const char *joined_how; /* it has joined, once that is committed; NULL: not so */
+    bool stopped;           /* mkv_effect_stop() has been said */
+    int64_t joining_ms;     /* since when we look for others; MKV_NEVER: not yet */
+    int64_t lonely_ms;      /* when it may be said again why we do not start */
+    struct mkv_map known;   /* by the first 8 bytes of the uuid; owned */
     struct mkv_members members;
     struct mkv_floor floor;
     struct mkv_past past;
@@ -150,6 +154,8 @@ int mkv_cluster_write(struct mkv_server *server,
 void mkv_cluster_raise_floor(struct mkv_server *server, struct mkv_now now, uint64_t floor);
 /* Looks whether the members have changed; to be called before they are asked for. */
 int mkv_cluster_refresh(struct mkv_server *server) MKV_MUST_CHECK;
+/* The same; and if we are none of them any more, we join anew. */
+int mkv_cluster_check_membership(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
 int mkv_cluster_set_member(struct mkv_server *server,
                            struct mkv_now now,
                            const uint8_t uuid[MKV_UUID_LEN],
@@ -158,6 +164,13 @@ int mkv_cluster_set_member(struct mkv_server *server,
 
 /* The store turns out to be a copy of an earlier state. */
 int mkv_cluster_found_restored(struct mkv_server *server) MKV_MUST_CHECK;
+
+/* What had been lost of it, others have given. */
+int mkv_cluster_found_lost(struct mkv_server *server) MKV_MUST_CHECK;
+
+/* From now on it is our entry of this tock under which we are one of them. */
+int mkv_cluster_joined_as(struct mkv_server *server, uint64_t tock) MKV_MUST_CHECK;
+#define MKV_JOINED_NEVER UINT64_MAX /* we are about to be let in, but are not yet */
 
 /* actor.c */
 void mkv_actor_deinit(struct mkv_cluster *cluster);
@@ -190,8 +203,12 @@ int64_t mkv_actor_period(const struct mkv_server *server, struct mkv_now now);
 /* Goes back to the beginning, if it was further. */
 void mkv_join_again(struct mkv_server *server, struct mkv_now now, const char *why);
 int mkv_join_time(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
-/* All that @known had when it vouched for us is here. */
-int mkv_join_done(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
+/* All that the server had that vouched for us is here; @known: that one, NULL if it is forgotten. */
+int mkv_join_done(struct mkv_server *server,
+                  struct mkv_now now,
+                  struct mkv_known *known) MKV_MUST_CHECK;
+/* Whether what this server ever promised may be worth nothing now, or it never did. */
+bool mkv_join_unsure(const struct mkv_server *server);
 
 /* sync.c */
 /* What a ping of a server that serves tells us who serve, too. */
@@ -200,6 +217,9 @@ int mkv_sync_ping(struct mkv_server *server,
                   struct mkv_known *known) MKV_MUST_CHECK;
 int mkv_sync_time(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
 uint64_t mkv_sync_complete(const struct mkv_server *server);
+bool mkv_sync_same_cluster(const struct mkv_server *server, const struct mkv_ping *ping);
+/* By how much we have less than the other one, in orders of magnitude: < 0 if it has less. */
+int mkv_sync_compare(const struct mkv_server *server, const struct mkv_ping *ping);
 /* We have all that it had when it was at @place, and all that it accepted up to @horizon. */
 void mkv_sync_has(struct mkv_known *known, struct mkv_place place, uint64_t horizon);
 /* Reading from it did not work: again after a while. */
@@ -209,6 +229,9 @@ void mkv_sync_forget(struct mkv_server *server, struct mkv_now now);
 /* Whether our tree is, or lately was, what this is the digest of. */
 bool mkv_sync_had(const struct mkv_server *server, const uint8_t digest[16]);
 struct mkv_digest mkv_sync_digest(const struct mkv_server *server);
+struct mkv_digest mkv_sync_digest_of(const uint8_t bytes[16]);
+/* Whether this is the digest of the members as we know them. */
+bool mkv_sync_same_members(const struct mkv_cluster *cluster, struct mkv_digest digest);
 
 /* pull.c */
 void mkv_pull_deinit(struct mkv_pull *pull);
@@ -223,8 +246,10 @@ int mkv_pull_frame(struct mkv_server *server,
                    struct mkv_now now,
                    const struct mkv_frame *frame) MKV_MUST_CHECK;
 int mkv_pull_dialled(struct mkv_server *server, struct mkv_now now, int error) MKV_MUST_CHECK;
-/* The link is gone, or what came over it cannot be read. */
+/* It cannot go on, or what came over its link cannot be read. */
 void mkv_pull_fail(struct mkv_server *server, struct mkv_now now, const char *why);
+/* Its link is gone. */
+void mkv_pull_closed(struct mkv_server *server, struct mkv_now now);
 void mkv_pull_time(struct mkv_server *server, struct mkv_now now);
 
 /* pull_rows.c */

@@ -23,6 +23,8 @@ void mkv_join_again(struct mkv_server *server, struct mkv_now now, const char *w
     mkv_effect_log(server->effects, MKV_LOG_WARNING, "this server joins anew: %s", why);
     mkv_pull_fail(server, now, why);
     cluster->ready = false;
+    cluster->joined_how = NULL;
+    cluster->n_queries = 0;
     cluster->joining_ms = server->broker_connected ? now.ms : MKV_NEVER;
     cluster->ping_ms = now.ms;
     while ((link = mkv_map_each(&server->links, &cursor)) != NULL) {
@@ -50,74 +52,145 @@ static void skip_own_numbers(struct mkv_server *server)
     }
 }
 
-/*
- * We have what the others have, or do without.  A disk that takes no writes keeps what it knows of
- * the store: that it was restored, say.
- */
-static int become_ready(struct mkv_server *server, struct mkv_now now, const char *how)
+static void become_ready(struct mkv_server *server, struct mkv_now now)
 {
     struct mkv_cluster *cluster = &server->cluster;
-    int error = server->failure == 0 ? mkv_store_mark_restored(server->store, false) : 0;
 
-    if (error != 0) {
-        return error;
-    }
-    if (server->cluster.restored) {
+    if (cluster->restored) {
         skip_own_numbers(server);
     }
+    mkv_effect_log(server->effects, MKV_LOG_INFO, "%s", cluster->joined_how);
+    cluster->restored = false;
     cluster->ready = true;
+    cluster->joined_how = NULL;
     cluster->joining_ms = MKV_NEVER;
     cluster->ping_ms = now.ms;
-    mkv_effect_log(server->effects, MKV_LOG_INFO, "%s", how);
     mkv_server_wake_at(server, now.ms);
-    return 0;
 }
 
-int mkv_join_done(struct mkv_server *server, struct mkv_now now)
+/*
+ * What others may rely on from now on.  A server that starts alone still lacks what it has lost, if
+ * others have it: it may not even know who they are.
+ */
+static int settle_down(struct mkv_server *server)
 {
     struct mkv_cluster *cluster = &server->cluster;
-    int error = mkv_cluster_refresh(server);
+    bool alone = cluster->joined == 0 && cluster->members.own_tock == 0;
+    int error = mkv_cluster_joined_as(server, cluster->members.own_tock);
 
-    if (error != 0) {
-        return error;
+    if (error == 0 && mkv_store_lost(server->store) && alone) {
+        error = mkv_cluster_found_lost(server);
     }
+    if (error == 0 && cluster->restored) {
+        error = mkv_store_mark_restored(server->store, false);
+    }
+    return error;
+}
+
+/*
+ * We have what the others have, or do without: ready, as soon as that is on disk.  A disk that takes
+ * no writes keeps what it knows of the store: that it was restored, say.
+ */
+static int get_ready(struct mkv_server *server, struct mkv_now now, const char *how)
+{
+    int error = server->failure == 0 ? settle_down(server) : 0;
+
+    if (error == 0) {
+        server->cluster.joined_how = how;
+        if (mkv_store_dirty(server->store)) {
+            mkv_server_wake_at(server, now.ms + 1);
+        } else {
+            become_ready(server, now);
+        }
+    }
+    return error;
+}
+
+bool mkv_join_unsure(const struct mkv_server *server)
+{
+    const struct mkv_cluster *cluster = &server->cluster;
+
+    return cluster->restored || mkv_store_lost(server->store) ||
+           cluster->joined != cluster->members.own_tock;
+}
+
+int mkv_join_done(struct mkv_server *server, struct mkv_now now, struct mkv_known *known)
+{
+    struct mkv_cluster *cluster = &server->cluster;
+
     if (!mkv_members_active(&cluster->members, mkv_store_id(server->store))) {
         mkv_effect_log(server->effects, MKV_LOG_WARNING,
                        "the others' list of servers does not name this one; joining goes on");
+        if (known != NULL) {
+            mkv_sync_failed(server, now, known);
+        }
         return 0;
     }
-    return become_ready(server, now, "joined the other servers");
+    return get_ready(server, now, "joined the other servers");
 }
 
-/* The first in rank that was not tried in vain more often than others. */
-static struct mkv_known *choose(const struct mkv_server *server, struct mkv_now now)
+/*
+ * Whether it is one of those that we belong to, or we may as well join them.  Whoever has more than
+ * they have starts as what it is, and then they join it.
+ */
+static bool may_join(const struct mkv_server *server,
+                     struct mkv_now now,
+                     const struct mkv_known *known)
+{
+    return mkv_actor_serves(server, now, known) &&
+           (mkv_sync_same_cluster(server, &known->ping) || mkv_join_unsure(server) ||
+            mkv_sync_compare(server, &known->ping) <= 0);
+}
+
+/* Our own cluster, then the one that was not tried in vain more often, then the first in rank. */
+static bool is_better(const struct mkv_server *server,
+                      const struct mkv_known *known,
+                      const struct mkv_known *best)
 {
     struct mkv_bytes id = mkv_bytes(mkv_store_id(server->store), MKV_UUID_LEN);
+    bool ours = mkv_sync_same_cluster(server, &known->ping);
+
+    if (ours != mkv_sync_same_cluster(server, &best->ping)) {
+        return ours;
+    }
+    if (known->n_failures != best->n_failures) {
+        return known->n_failures < best->n_failures;
+    }
+    return mkv_actor_weight(id, known->ping.uuid) < mkv_actor_weight(id, best->ping.uuid);
+}
+
+static struct mkv_known *choose(const struct mkv_server *server, struct mkv_now now)
+{
     struct mkv_known *best = NULL;
     struct mkv_known *known;
     size_t cursor = 0;
 
     while ((known = mkv_map_each(&server->cluster.known, &cursor)) != NULL) {
-        if (mkv_actor_serves(server, now, known) &&
-            (best == NULL || known->n_failures < best->n_failures ||
-             (known->n_failures == best->n_failures &&
-              mkv_actor_weight(id, known->ping.uuid) < mkv_actor_weight(id, best->ping.uuid)))) {
+        if (may_join(server, now, known) && (best == NULL || is_better(server, known, best))) {
             best = known;
         }
     }
     return best;
 }
 
+static bool is_zero(struct mkv_digest digest)
+{
+    return digest.high == 0 && digest.low == 0;
+}
+
 /* Whether the other one, which is joining, too, should start before us. */
 static bool goes_first(const struct mkv_server *server, const struct mkv_ping *ping)
 {
     const struct mkv_cluster *cluster = &server->cluster;
-
+    bool is_single = is_zero(cluster->members.digest);
     bool is_empty =
         mkv_tree_summary(mkv_store_tree(server->store), mkv_bytes(NULL, 0)).n_entries == 0;
 
     if (ping->floor != cluster->floor.floor) {
         return ping->floor > cluster->floor.floor;
+    }
+    if (is_single != is_zero(mkv_sync_digest_of(ping->members))) {
+        return is_single;
     }
     if (is_empty != (ping->count == 0)) {
         return is_empty;
@@ -131,7 +204,8 @@ static bool somebody_goes_first(const struct mkv_server *server, struct mkv_now 
     size_t cursor = 0;
 
     while ((known = mkv_map_each(&server->cluster.known, &cursor)) != NULL) {
-        if (mkv_actor_live(server, now, known) && goes_first(server, &known->ping)) {
+        if (known->ping.state == MKV_ACT_JOINING && mkv_actor_live(server, now, known) &&
+            goes_first(server, &known->ping)) {
             return true;
         }
     }
@@ -171,42 +245,67 @@ static void complain(struct mkv_server *server, struct mkv_now now, const char *
     }
 }
 
+/* What keeps it from going on with what it has, as one of them; NULL: nothing. */
+static const char *why_not_alone(const struct mkv_server *server)
+{
+    const struct mkv_cluster *cluster = &server->cluster;
+
+    if (server->config.accept_restored || !MKV_RULE(RESTORED_WAITS)) {
+        return NULL;
+    }
+    if (cluster->restored) {
+        return "the store has been restored from a backup, and no other server is here that could "
+               "bring it up to date: start one, or, if what was written since the backup is lost "
+               "for good, start this one with --accept-restored";
+    }
+    if (cluster->joined != cluster->members.own_tock) {
+        return "this server has been taken out of its cluster, or had not joined it completely, "
+               "and none of the others is here: start one, or, if all of them are gone for good, "
+               "start this one with --accept-restored";
+    }
+    return NULL;
+}
+
 static int start_alone(struct mkv_server *server, struct mkv_now now)
 {
     struct mkv_cluster *cluster = &server->cluster;
+    const uint8_t *own = mkv_store_id(server->store);
+    const char *why = why_not_alone(server);
     int error = 0;
 
-    if (server->cluster.restored && !server->config.accept_restored && MKV_RULE(RESTORED_WAITS)) {
-        complain(server, now,
-                 "the store has been restored from a backup, and no other server is here that "
-                 "could bring it up to date: start one, or, if what was written since the backup "
-                 "is lost for good, start this one with --accept-restored");
+    if (why != NULL) {
+        complain(server, now, why);
         return 0;
     }
-    if (server->failure == 0 && cluster->members.n > 0) {
-        error = mkv_cluster_set_member(server, now, mkv_store_id(server->store),
-                                       server->config.name, true);
+    if (server->failure == 0 && cluster->members.n > 0 &&
+        (mkv_join_unsure(server) ||
+         !mkv_members_active_as(&cluster->members, own, server->config.name))) {
+        error = mkv_cluster_set_member(server, now, own, server->config.name, true);
     }
-    return error != 0 ? error : become_ready(server, now, "no other server is here");
+    return error != 0 ? error : get_ready(server, now, "no other server is here");
 }
 
 int mkv_join_time(struct mkv_server *server, struct mkv_now now)
 {
     struct mkv_cluster *cluster = &server->cluster;
-    struct mkv_known *known = choose(server, now);
+    struct mkv_known *known;
     int error;
 
     if (cluster->joining_ms == MKV_NEVER || cluster->pull.step != MKV_PULL_IDLE ||
         mkv_actor_rivalled(server, now)) {
         return 0; /* our next ping comes back here */
     }
+    if (cluster->joined_how != NULL) {
+        return get_ready(server, now, cluster->joined_how);
+    }
     error = mkv_cluster_refresh(server);
     if (error != 0) {
         return error;
     }
     if (!MKV_RULE(JOIN_FIRST)) {
-        return become_ready(server, now, "serving");
+        return get_ready(server, now, "serving");
     }
+    known = choose(server, now);
     if (known != NULL && server->failure != 0) {
         complain(server, now, "this server cannot join the others while its disk takes no writes");
         return 0;

@@ -28,6 +28,19 @@ static int subtree_key(struct mkv_buf *key)
     return error != 0 ? error : mkv_path_append(key, &servers);
 }
 
+int mkv_members_range(struct mkv_buf *from, struct mkv_buf *to)
+{
+    int error = subtree_key(from);
+
+    if (error == 0) {
+        error = mkv_buf_append(to, mkv_buf_bytes(from));
+    }
+    if (error == 0) {
+        to->at[to->len - 1]++; /* the end of a text, which is no last byte */
+    }
+    return error;
+}
+
 int mkv_member_key(const uint8_t uuid[MKV_UUID_LEN], struct mkv_buf *key)
 {
     struct mkv_element element = {.kind = MKV_ELEMENT_BYTES, .text = mkv_bytes(uuid, MKV_UUID_LEN)};
@@ -167,25 +180,32 @@ static int add_entry(struct mkv_members *members,
     return error;
 }
 
-/* Ours is the cluster that our entry names; without one, we are one of our own. */
+/*
+ * Ours is the cluster that our entry names; without one, we are one of our own.  If it cannot be
+ * read any more, nothing has changed.
+ */
 static int find_cluster(struct mkv_members *members, struct mkv_store *store)
 {
     struct mkv_tree_entry entry;
     struct mkv_member own = {.active = false};
     struct mkv_buf key;
     bool is_one = false;
+    int error;
 
-    memcpy(members->own_cluster, mkv_store_id(store), MKV_UUID_LEN);
-    mkv_buf_init(&key, MKV_PATH_KEY_MAX);
-
-    int error = mkv_member_key(mkv_store_id(store), &key);
-
-    if (error == 0 && mkv_tree_find(mkv_store_tree(store), mkv_buf_bytes(&key), &entry) &&
-        entry.head.present) {
-        error = read_entry(members, store, &entry, &own, &is_one);
+    if (members->n_versions == 0) {
+        memcpy(members->own_cluster, mkv_store_id(store), MKV_UUID_LEN);
     }
-    if (is_one) {
-        memcpy(members->own_cluster, own.cluster, MKV_UUID_LEN);
+    members->own_tock = 0;
+    mkv_buf_init(&key, MKV_PATH_KEY_MAX);
+    error = mkv_member_key(mkv_store_id(store), &key);
+    if (error == 0 && mkv_tree_find(mkv_store_tree(store), mkv_buf_bytes(&key), &entry)) {
+        members->own_tock = entry.head.tock;
+        if (entry.head.present) {
+            error = read_entry(members, store, &entry, &own, &is_one);
+        }
+    }
+    if (error == 0) {
+        memcpy(members->own_cluster, is_one ? own.cluster : mkv_store_id(store), MKV_UUID_LEN);
     }
     mkv_buf_deinit(&key);
     return error;
@@ -259,6 +279,15 @@ const struct mkv_member *mkv_members_find(const struct mkv_members *members,
         }
     }
     return NULL;
+}
+
+bool mkv_members_active_as(const struct mkv_members *members,
+                           const uint8_t uuid[MKV_UUID_LEN],
+                           struct mkv_bytes name)
+{
+    const struct mkv_member *member = mkv_members_find(members, uuid);
+
+    return member != NULL && member->active && mkv_bytes_equal(mkv_bytes_of(member->name), name);
 }
 
 bool mkv_members_active(const struct mkv_members *members, const uint8_t uuid[MKV_UUID_LEN])

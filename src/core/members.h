@@ -42,6 +42,7 @@ struct mkv_members {
     bool too_many;
     uint32_t n_versions; /* how often they have changed */
     uint8_t own_cluster[MKV_UUID_LEN];
+    uint64_t own_tock;        /* of our own entry, whatever it says; 0: there is none */
     struct mkv_digest digest; /* of the subtree that it was made from */
 };
 
@@ -50,15 +51,21 @@ void mkv_members_deinit(struct mkv_members *members);
 /* Looks whether the entries have changed.  NO_MEMORY, errors of the store. */
 int mkv_members_refresh(struct mkv_members *members, struct mkv_store *store) MKV_MUST_CHECK;
 
-/* The cluster that our own entry names, if it is active; else we are one of our own. */
+/* The cluster that our own entry names, active or evicted; without one, we are one of our own. */
 const uint8_t *mkv_members_cluster(const struct mkv_members *members);
 
 /* NULL: it is none, active or evicted. */
 const struct mkv_member *mkv_members_find(const struct mkv_members *members,
                                           const uint8_t uuid[MKV_UUID_LEN]);
 
-/* Whether the server is one, and active. */
+/* Whether the server is one, and active; and under that name. */
 bool mkv_members_active(const struct mkv_members *members, const uint8_t uuid[MKV_UUID_LEN]);
+bool mkv_members_active_as(const struct mkv_members *members,
+                           const uint8_t uuid[MKV_UUID_LEN],
+                           struct mkv_bytes name);
+
+/* Appends the bounds of all keys of entries: @from <= key < @to. */
+int mkv_members_range(struct mkv_buf *from, struct mkv_buf *to) MKV_MUST_CHECK;
 
 /* Whether @key is that of such an entry, or lies at or below where they are: only servers write there. */
 bool mkv_members_are_at(struct mkv_bytes key);

@@ -7,16 +7,6 @@
 
 /* --- Vouching ----------------------------------------------------------------------------- */
 
-/* Whether the entry says already what it should. */
-static bool is_member(const struct mkv_server *server,
-                      const uint8_t uuid[MKV_UUID_LEN],
-                      struct mkv_bytes name)
-{
-    const struct mkv_member *member = mkv_members_find(&server->cluster.members, uuid);
-
-    return member != NULL && member->active && mkv_bytes_equal(mkv_bytes_of(member->name), name);
-}
-
 /*
  * The first one that we vouch for founds the cluster with us.  A server that was restored gets its
  * entry written anew, so that all see that it is not the one whose promises they have.
@@ -25,14 +15,18 @@ static int make_member(struct mkv_server *server,
                        struct mkv_now now,
                        const struct mkv_vouch_wait *wait)
 {
+    const struct mkv_members *members = &server->cluster.members;
     const uint8_t *own = mkv_store_id(server->store);
     struct mkv_bytes name = mkv_bytes_of(wait->name);
     int error = 0;
 
-    if (!is_member(server, own, server->config.name)) {
+    if (!mkv_members_active_as(members, own, server->config.name)) {
         error = mkv_cluster_set_member(server, now, own, server->config.name, true);
+        if (error == 0) {
+            error = mkv_cluster_joined_as(server, members->own_tock);
+        }
     }
-    if (error == 0 && (wait->restored || !is_member(server, wait->uuid, name))) {
+    if (error == 0 && (wait->restored || !mkv_members_active_as(members, wait->uuid, name))) {
         error = mkv_cluster_set_member(server, now, wait->uuid, name, true);
     }
     return error;

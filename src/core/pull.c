@@ -4,9 +4,11 @@
 /*
  * Reading from another server, over a link that we dial (docs/protocol.md, 12):
  *
- *     hello, auth -> (vouch, if we join) -> read what changed since our checkpoint
- *                                           -> (check, if we join) -> done
- *                                        -> split, split ..., fetch ... -> done
+ *     hello, auth -> (vouch, if we join) -> fetch the members -> read what changed since our place
+ *                                                             -> (check, if we join) -> done
+ *                                                          -> split, split ..., fetch ... -> done
+ *
+ * The members come first since they tell whether anything else may be taken from there at all.
  *
  * All of it may be cut off anywhere and begun again: merging is idempotent, and the checkpoint is
  * committed with the data that it stands for.
@@ -41,6 +43,7 @@ static void end(struct mkv_pull *pull)
     mkv_walk_deinit(&pull->walk);
     mkv_buf_clear(&pull->cursor);
     pull->step = MKV_PULL_IDLE;
+    pull->link = 0;
 }
 
 static void send_frame(struct mkv_server *server, const struct mkv_frame *frame)
@@ -52,10 +55,12 @@ static void hang_up(struct mkv_server *server)
 {
     struct mkv_frame bye = {.kind = MKV_FRAME_BYE};
 
-    if (server->cluster.pull.step > MKV_PULL_DIALLING) {
+    if (server->cluster.pull.link != 0 && server->cluster.pull.step > MKV_PULL_DIALLING) {
         send_frame(server, &bye);
     }
-    mkv_effect_close(server->effects, server->cluster.pull.link);
+    if (server->cluster.pull.link != 0) {
+        mkv_effect_close(server->effects, server->cluster.pull.link);
+    }
     end(&server->cluster.pull);
 }
 
@@ -76,9 +81,14 @@ void mkv_pull_fail(struct mkv_server *server, struct mkv_now now, const char *wh
                        (const char *)known->ping.name.at, why);
         mkv_sync_failed(server, now, known);
         known->wants_pull = true;
-        known->wants_walk = known->wants_walk || cluster->pull.walks;
     }
     hang_up(server);
+}
+
+void mkv_pull_closed(struct mkv_server *server, struct mkv_now now)
+{
+    server->cluster.pull.link = 0;
+    mkv_pull_fail(server, now, "the link broke");
 }
 
 /* --- Beginning ---------------------------------------------------------------------------- */
@@ -106,6 +116,7 @@ static void dial(struct mkv_server *server, struct mkv_now now, const struct mkv
 
     pull->step = MKV_PULL_DIALLING;
     pull->heard_ms = now.ms;
+    pull->link = 0;
     if (!next_address(server, &known->ping, &pull->address)) {
         mkv_pull_fail(server, now,
                       known->ping.addresses.n == 0 || pull->address == 0
@@ -137,6 +148,8 @@ int mkv_pull_start(struct mkv_server *server,
     pull->place = (struct mkv_place){known->ping.nonce, known->ping.position};
     pull->horizon = known->ping.horizon;
     pull->floor = known->ping.floor;
+    pull->members = mkv_sync_digest_of(known->ping.members);
+    pull->members_first = false;
     pull->n_rows = 0;
     pull->n_quarantined = 0;
     server->cluster.n_pulls++;
@@ -186,6 +199,14 @@ static void take_hello(struct mkv_server *server,
     server->cluster.pull.step = MKV_PULL_LOGIN;
 }
 
+/* Whether they may rely on what we had and promised as one of them. */
+static bool is_relied_on(struct mkv_server *server)
+{
+    const struct mkv_known *known = peer_of(server);
+
+    return known != NULL && mkv_sync_same_cluster(server, &known->ping) && !mkv_join_unsure(server);
+}
+
 static void ask_vouch(struct mkv_server *server)
 {
     struct mkv_pull *pull = &server->cluster.pull;
@@ -195,7 +216,7 @@ static void ask_vouch(struct mkv_server *server)
         .vouch = {.nonce = mkv_store_place(server->store).nonce,
                   .number = server->cluster.n_pings,
                   .name = server->config.name,
-                  .restored = server->cluster.restored || mkv_store_lost(server->store)},
+                  .restored = !is_relied_on(server)},
     };
 
     memcpy(frame.vouch.uuid, mkv_store_id(server->store), MKV_UUID_LEN);
@@ -248,18 +269,19 @@ static int ask_fetch(struct mkv_pull *pull)
 }
 
 static int finish(struct mkv_server *server, struct mkv_now now);
+static int take_members(struct mkv_server *server, struct mkv_now now);
 
 static int walk_on(struct mkv_server *server, struct mkv_now now)
 {
     struct mkv_pull *pull = &server->cluster.pull;
     enum mkv_walk_need need;
-    int error = mkv_walk_next(&pull->walk, &need);
+    int error = mkv_walk_next(&pull->walk, mkv_store_tree(server->store), &need);
 
     if (error != 0) {
         return error;
     }
     if (need == MKV_WALK_DONE) {
-        return finish(server, now);
+        return pull->members_first ? take_members(server, now) : finish(server, now);
     }
 
     struct mkv_frame frame = {
@@ -298,17 +320,79 @@ static int start_reading(struct mkv_server *server, struct mkv_now now)
     return ask_changes(server, known->applied);
 }
 
+static int ask_members(struct mkv_server *server, struct mkv_now now)
+{
+    struct mkv_pull *pull = &server->cluster.pull;
+    struct mkv_buf from;
+    struct mkv_buf to;
+    int error;
+
+    mkv_buf_init(&from, MKV_PATH_KEY_MAX);
+    mkv_buf_init(&to, MKV_PATH_KEY_MAX);
+    error = mkv_members_range(&from, &to);
+    if (error == 0) {
+        struct mkv_range range = {mkv_buf_bytes(&from), mkv_buf_bytes(&to)};
+
+        error = mkv_walk_start_fetch(&pull->walk, range);
+    }
+    mkv_buf_deinit(&from);
+    mkv_buf_deinit(&to);
+    pull->members_first = true;
+    return error != 0 ? error : walk_on(server, now);
+}
+
+/*
+ * Whoever is no member is not counted when deletions are forgotten.  So it may hold what the others
+ * have forgotten, and nothing must be taken from it.
+ */
+static int take_members(struct mkv_server *server, struct mkv_now now)
+{
+    struct mkv_cluster *cluster = &server->cluster;
+    int error = mkv_cluster_check_membership(server, now);
+
+    if (error != 0 || cluster->pull.step == MKV_PULL_IDLE) { /* it joins anew */
+        return error;
+    }
+    cluster->pull.members_first = false;
+    if (!mkv_members_active(&cluster->members, cluster->pull.uuid)) {
+        mkv_pull_fail(server, now, "it is no active member of the cluster");
+        return 0;
+    }
+    if (!mkv_members_active(&cluster->members, mkv_store_id(server->store))) {
+        mkv_pull_fail(server, now, "its list of servers does not name this one");
+        return 0;
+    }
+    return start_reading(server, now);
+}
+
+/* What no server can say of itself; with numbers out of reach ours would be pushed there, too. */
+static bool is_sane(const struct mkv_frame_vouched *vouched)
+{
+    return vouched->floor <= vouched->horizon && vouched->horizon <= vouched->tock &&
+           vouched->tock <= MKV_TOCK_MAX;
+}
+
+/* Whoever crashes before it has joined must not pass for one who had. */
+static int begin_anew(struct mkv_server *server)
+{
+    server->cluster.pull.walks = true; /* all we hold is looked at */
+    return mkv_cluster_joined_as(server, MKV_JOINED_NEVER);
+}
+
 static int take_vouched(struct mkv_server *server,
                         struct mkv_now now,
                         const struct mkv_frame_vouched *vouched)
 {
     struct mkv_cluster *cluster = &server->cluster;
     struct mkv_pull *pull = &cluster->pull;
+    int error = 0;
 
+    if (!is_sane(vouched)) {
+        return MKV_E_BAD_NUMBER;
+    }
     if (vouched->has_seen && !server->cluster.restored &&
         !mkv_store_place_known(server->store, vouched->seen)) {
-        int error = mkv_cluster_found_restored(server);
-
+        error = mkv_cluster_found_restored(server);
         if (error == 0) {
             ask_vouch(server);
         }
@@ -322,12 +406,12 @@ static int take_vouched(struct mkv_server *server,
         pull->bound = vouched->floor;
     }
     if (!vouched->known) {
-        pull->walks = true; /* all we hold is looked at */
+        error = begin_anew(server);
     }
     mkv_past_clear(&cluster->past); /* what was merged before may lie below their horizon */
     mkv_tock_see(&server->tock, vouched->tock);
     mkv_floor_raise_horizon(&cluster->floor, vouched->horizon);
-    return start_reading(server, now);
+    return error != 0 ? error : ask_members(server, now);
 }
 
 static int take_data(struct mkv_server *server,
@@ -348,16 +432,48 @@ static int take_data(struct mkv_server *server,
 
 /* --- The end ------------------------------------------------------------------------------ */
 
+/*
+ * What they accepted up to their horizon is here.  That counts only among the same members: what
+ * they have from others, others have to answer for.
+ */
+static void note_read(struct mkv_server *server, struct mkv_known *known)
+{
+    struct mkv_cluster *cluster = &server->cluster;
+    const struct mkv_pull *pull = &cluster->pull;
+    bool counts = !pull->joining && mkv_sync_same_members(cluster, pull->members);
+
+    mkv_sync_has(known, pull->place, counts ? pull->horizon : 0);
+    known->n_failures = 0;
+    if (pull->walks) {
+        known->n_differs = 0;
+    }
+}
+
+/* All that the other one has, this one has now. */
+static int look_for_lost(struct mkv_server *server)
+{
+    return server->cluster.pull.walks && mkv_store_lost(server->store)
+               ? mkv_cluster_found_lost(server)
+               : 0;
+}
+
 static int finish(struct mkv_server *server, struct mkv_now now)
 {
     struct mkv_cluster *cluster = &server->cluster;
     struct mkv_pull *pull = &cluster->pull;
     struct mkv_known *known = peer_of(server);
     bool joining = pull->joining;
+    int error = mkv_cluster_refresh(server);
 
+    if (error != 0) {
+        return error;
+    }
+    error = look_for_lost(server);
+    if (error != 0) {
+        return error;
+    }
     if (known != NULL) {
-        mkv_sync_has(known, pull->place, pull->horizon);
-        known->n_failures = 0;
+        note_read(server, known);
     }
     if (pull->walks && (pull->bound >= pull->floor || joining)) {
         mkv_cluster_raise_floor(server, now, pull->floor);
@@ -377,7 +493,7 @@ static int finish(struct mkv_server *server, struct mkv_now now)
     }
     hang_up(server);
     mkv_server_wake_at(server, now.ms);
-    return joining ? mkv_join_done(server, now) : 0;
+    return joining ? mkv_join_done(server, now, known) : 0;
 }
 
 static int ask_check(struct mkv_server *server)
@@ -434,7 +550,11 @@ static int take_peer(struct mkv_server *server,
         ask_vouch(server);
         return 0;
     }
-    return start_reading(server, now);
+    if (pull->bound > 0) { /* what we accept from now on they have not forgotten */
+        mkv_tock_see(&server->tock, pull->bound);
+        mkv_floor_raise_horizon(&server->cluster.floor, pull->bound);
+    }
+    return ask_members(server, now);
 }
 
 static int take_error(struct mkv_server *server, struct mkv_now now, const struct mkv_frame *frame)

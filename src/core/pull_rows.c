@@ -5,11 +5,14 @@
  * Merging what comes over a pull, and setting aside what its peer knows better (docs/protocol.md,
  * 12).
  */
+
+/* It goes: what our tree was before is no measure any more for what we have. */
 static int set_aside(struct mkv_server *server, const struct mkv_tree_entry *held)
 {
     struct mkv_bytes key;
     struct mkv_update update;
 
+    mkv_past_clear(&server->cluster.past);
     if (!held->head.present || mkv_members_are_at(held->key)) { /* nobody misses it */
         return 0;
     }
@@ -23,7 +26,6 @@ static int set_aside(struct mkv_server *server, const struct mkv_tree_entry *hel
         server->cluster.n_quarantined++;
         server->cluster.pull.n_quarantined++;
         mkv_effect_quarantine(server->effects, key, &update);
-        mkv_past_clear(&server->cluster.past);
     }
     return error;
 }
@@ -54,7 +56,7 @@ static int merge_bound(struct mkv_server *server,
     if (!mkv_tree_find(mkv_store_tree(server->store), key, &held)) {
         bool forgotten = !update->present && update->tock <= server->cluster.floor.floor;
 
-        return forgotten ? 0 : put(server, key, update);
+        return forgotten ? 0 : mkv_ingest_merge(server, now, key, update);
     }
     if (mkv_head_compare(&held.head, &head) <= 0 || held.head.tock > bound ||
         !MKV_RULE(FROZEN_WINS)) {
@@ -69,6 +71,9 @@ static int merge_row(struct mkv_server *server, struct mkv_now now, const struct
     struct mkv_cluster *cluster = &server->cluster;
     struct mkv_bytes key = mkv_buf_bytes(&cluster->pull.rows.key);
 
+    if (update->tock > MKV_TOCK_HELD_MAX) {
+        return MKV_E_BAD_NUMBER;
+    }
     cluster->pull.n_rows++;
     if (cluster->pull.step == MKV_PULL_FETCHING && update->tock <= cluster->pull.bound) {
         return merge_bound(server, now, key, update);
@@ -131,8 +136,9 @@ static int advance(struct mkv_server *server, struct mkv_bytes key)
             error = mkv_pull_next_range(pull);
         }
     }
-    if (error == 0 && (!pull->in_range || mkv_bytes_compare(key, pull->range.from) < 0)) {
-        return MKV_E_MALFORMED;
+    if (error == 0 &&
+        (!pull->in_range || mkv_bytes_compare(key, mkv_buf_bytes(&pull->cursor)) < 0)) {
+        return MKV_E_MALFORMED; /* not asked for, or behind one that should come later */
     }
     if (error == 0 && key.len > 0) { /* nothing lies before the root */
         error = drop_until(server, key);
@@ -162,6 +168,7 @@ int mkv_pull_rows(struct mkv_server *server, struct mkv_now now, struct mkv_byte
 {
     struct mkv_pull *pull = &server->cluster.pull;
     struct mkv_update update;
+    uint64_t n_before = pull->n_rows;
     int error = mkv_row_reader_page(&pull->rows, rows);
 
     while (error == 0 && mkv_row_reader_next(&pull->rows, &update)) {
@@ -172,5 +179,8 @@ int mkv_pull_rows(struct mkv_server *server, struct mkv_now now, struct mkv_byte
             error = merge_row(server, now, &update);
         }
     }
-    return error != 0 ? error : pull->rows.cbor.error;
+    if (error == 0) {
+        error = pull->rows.cbor.error;
+    }
+    return error == 0 && pull->n_rows == n_before ? MKV_E_MALFORMED : error; /* no progress */
 }

@@ -137,6 +137,10 @@ int mkv_server_broker(struct mkv_server *server, struct mkv_now now, bool connec
         mkv_server_wake_at(server, now.ms); /* sessions, too */
         return mkv_cluster_time(server, now);
     }
+    if (!server->cluster.ready) { /* what is published meanwhile does not come here */
+        server->cluster.joined_how = NULL;
+        mkv_pull_fail(server, now, "the broker is away");
+    }
     /* Holes found so far may be the broker's doing: ask again from the start. */
     while ((session = mkv_map_each(&server->sessions, &cursor)) != NULL) {
         session->tries = 0;
@@ -424,7 +428,7 @@ int mkv_server_recovered(struct mkv_server *server)
 
     server->failure = 0;
     while ((link = mkv_map_each(&server->links, &cursor)) != NULL) {
-        if (link->state == LINK_OPEN) {
+        if (link->state == LINK_OPEN && !link->is_peer) {
             mkv_server_tell_state(server, link);
         }
     }

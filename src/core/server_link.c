@@ -81,7 +81,7 @@ int mkv_server_link_closed(struct mkv_server *server, struct mkv_now now, uint64
 
     if (number >= MKV_LINK_OUT) {
         if (number == server->cluster.pull.link) {
-            mkv_pull_fail(server, now, "the link broke");
+            mkv_pull_closed(server, now);
         }
         return 0;
     }

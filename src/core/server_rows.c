@@ -11,10 +11,13 @@
  *     "x", "y"  conflicts: core/conflicts.h
  *     "floor"   the floor, the horizon and what it is made from: core/floor.h
  *     "a" uuid  up to where we have read that server's log: nonce and position, 8 bytes each
+ *     "joined"  the tock of our own entry among the members when we last became ready (8 bytes);
+ *               2^64-1: we have been let in since, but were not ready again
  *     "b" i     (2 bytes) nothing: takes up room while the disk is tried
  */
 #define BALLAST_ROW      16384U
 #define BALLAST_ROWS_MAX 1024U
+#define KEY_MAX          200U /* of any row */
 #define SESSION_KEY_LEN  9U
 #define APPLIED_KEY_LEN  (1U + MKV_UUID_LEN)
 #define SESSION_ROW_MAX  4096U
@@ -22,7 +25,9 @@
 static const struct mkv_bytes tock_key = {(const uint8_t *)"tock", 4};
 static const struct mkv_bytes seq_key = {(const uint8_t *)"seq", 3};
 static const struct mkv_bytes floor_key = {(const uint8_t *)"floor", 5};
+static const struct mkv_bytes joined_key = {(const uint8_t *)"joined", 6};
 static const struct mkv_bytes secret_key = {(const uint8_t *)"secret", 6};
+static const struct mkv_bytes applied_prefix = {(const uint8_t *)"a", 1};
 static const struct mkv_bytes session_prefix = {(const uint8_t *)"s\0", 2}; /* seq is below 2^56 */
 
 static void write_number(uint8_t bytes[8], uint64_t number)
@@ -273,18 +278,14 @@ int mkv_rows_store_applied(struct mkv_server *server,
                               mkv_bytes(bytes, sizeof(bytes)));
 }
 
-/* On a copy of an earlier state nobody can say what has been stamped or acknowledged since. */
-int mkv_rows_drop_sessions(struct mkv_server *server)
+static int drop_rows(struct mkv_server *server, struct mkv_bytes prefix)
 {
-    uint8_t space[SESSION_KEY_LEN];
-    struct mkv_bytes key = session_key(0, space);
+    uint8_t space[KEY_MAX];
+    struct mkv_bytes key = prefix;
     struct mkv_bytes next;
     int error;
 
-    while ((error = mkv_store_meta_next(server->store, session_prefix, key, &next)) == 0) {
-        if (next.len > SESSION_KEY_LEN) {
-            return MKV_E_CORRUPT;
-        }
+    while ((error = mkv_store_meta_next(server->store, prefix, key, &next)) == 0) {
         memcpy(space, next.at, next.len);
         key = mkv_bytes(space, next.len);
         error = mkv_store_meta_delete(server->store, key);
@@ -293,6 +294,22 @@ int mkv_rows_drop_sessions(struct mkv_server *server)
         }
     }
     return error == MKV_E_NOT_FOUND ? 0 : error;
+}
+
+/* On a copy of an earlier state nobody can say what has been stamped or acknowledged since. */
+int mkv_rows_drop_sessions(struct mkv_server *server)
+{
+    return drop_rows(server, session_prefix);
+}
+
+int mkv_rows_drop_applied(struct mkv_server *server)
+{
+    return drop_rows(server, applied_prefix);
+}
+
+int mkv_rows_store_joined(struct mkv_server *server, uint64_t tock)
+{
+    return put_number(server->store, joined_key, tock);
 }
 
 int mkv_rows_load(struct mkv_server *server, struct mkv_now now)
@@ -307,6 +324,9 @@ int mkv_rows_load(struct mkv_server *server, struct mkv_now now)
     }
     if (error == 0) {
         error = load_floor(server, now);
+    }
+    if (error == 0) {
+        error = get_number(server->store, joined_key, &server->cluster.joined);
     }
     if (error == 0 && server->cluster.restored) {
         error = mkv_rows_drop_sessions(server);
@@ -431,6 +451,9 @@ int mkv_rows_reload(struct mkv_server *server, struct mkv_now now)
     if (error == 0) {
         server->cluster.floor.changed = false;
         error = load_floor(server, now);
+    }
+    if (error == 0) {
+        error = get_number(server->store, joined_key, &server->cluster.joined);
     }
     while (error == 0 && (session = mkv_map_each(&server->sessions, &cursor)) != NULL) {
         error = reload_session(server, now, session);

@@ -144,6 +144,8 @@ int mkv_rows_store_applied(struct mkv_server *server,
                            struct mkv_place place) MKV_MUST_CHECK;
 /* The rows; sessions in memory are the caller's. */
 int mkv_rows_drop_sessions(struct mkv_server *server) MKV_MUST_CHECK;
+int mkv_rows_drop_applied(struct mkv_server *server) MKV_MUST_CHECK;
+int mkv_rows_store_joined(struct mkv_server *server, uint64_t tock) MKV_MUST_CHECK;
 int mkv_rows_store_floor(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
 
 /* ingest.c: merges an update that has been accepted, or that others have accepted. */

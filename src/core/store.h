@@ -91,7 +91,10 @@ struct mkv_place mkv_store_place_at(const struct mkv_store *store, uint64_t posi
  */
 bool mkv_store_place_valid(const struct mkv_store *store, struct mkv_place place);
 
-/* Whether @place was ever one of this store; if not, the store is a copy of an earlier state. */
+/*
+ * Whether @place was ever one of this store, as far as it remembers; if not, the store is a copy of
+ * an earlier state.
+ */
 bool mkv_store_place_known(const struct mkv_store *store, struct mkv_place place);
 
 /*

@@ -16,7 +16,7 @@ struct mkv_digest mkv_sync_digest(const struct mkv_server *server)
     return mkv_tree_summary(mkv_store_tree(server->store), mkv_bytes(NULL, 0)).digest;
 }
 
-static struct mkv_digest digest_of(const uint8_t bytes[16])
+struct mkv_digest mkv_sync_digest_of(const uint8_t bytes[16])
 {
     struct mkv_digest digest = {0};
 
@@ -33,13 +33,12 @@ bool mkv_sync_had(const struct mkv_server *server, const uint8_t digest[16])
 
     mkv_digest_bytes(mkv_sync_digest(server), own);
     return memcmp(own, digest, sizeof(own)) == 0 ||
-           mkv_past_has(&server->cluster.past, digest_of(digest));
+           mkv_past_has(&server->cluster.past, mkv_sync_digest_of(digest));
 }
 
-static bool same_members(const struct mkv_cluster *cluster, const struct mkv_digest *digest)
+bool mkv_sync_same_members(const struct mkv_cluster *cluster, struct mkv_digest digest)
 {
-    return cluster->members.digest.high == digest->high &&
-           cluster->members.digest.low == digest->low;
+    return cluster->members.digest.high == digest.high && cluster->members.digest.low == digest.low;
 }
 
 static bool is_self(const struct mkv_server *server, const struct mkv_member *member)
@@ -51,7 +50,8 @@ static bool is_self(const struct mkv_server *server, const struct mkv_member *me
 uint64_t mkv_sync_complete(const struct mkv_server *server)
 {
     const struct mkv_cluster *cluster = &server->cluster;
-    uint64_t complete = cluster->floor.horizon;
+    uint64_t complete =
+        cluster->members.too_many || mkv_store_lost(server->store) ? 0 : cluster->floor.horizon;
 
     for (uint32_t i = 0; i < cluster->members.n; i++) {
         const struct mkv_member *member = &cluster->members.at[i];
@@ -81,21 +81,37 @@ void mkv_sync_has(struct mkv_known *known, struct mkv_place place, uint64_t hori
 
 /* --- What a ping says --------------------------------------------------------------------- */
 
-static void note_equal(struct mkv_known *known)
+/*
+ * What it has forgotten must not come back from us: we have all that it had, or we learn what that
+ * was by comparing all.  Having it counts only among the same members; what was said about others
+ * may have been said by one that counts no more.
+ */
+static bool lags(const struct mkv_server *server, const struct mkv_known *known)
+{
+    const struct mkv_cluster *cluster = &server->cluster;
+    uint64_t floor = known->ping.floor;
+
+    return floor > cluster->floor.floor &&
+           (mkv_sync_complete(server) < floor ||
+            !mkv_sync_same_members(cluster, mkv_sync_digest_of(known->ping.members)));
+}
+
+/* Nothing is missing here.  Of its horizon the same holds as in pull.c. */
+static void note_equal(struct mkv_server *server, struct mkv_known *known)
 {
     struct mkv_place place = {known->ping.nonce, known->ping.position};
+    bool counts = mkv_sync_same_members(&server->cluster, mkv_sync_digest_of(known->ping.members));
 
-    mkv_sync_has(known, place, known->ping.horizon);
+    mkv_sync_has(known, place, counts ? known->ping.horizon : 0);
     known->differs_ms = MKV_NEVER;
     known->n_differs = 0;
-    known->wants_pull = false;
-    known->wants_walk = known->wants_walk && known->ping.floor > 0;
+    known->wants_pull = lags(server, known);
 }
 
 static void compare(struct mkv_server *server, struct mkv_now now, struct mkv_known *known)
 {
     if (mkv_sync_had(server, known->ping.digest)) {
-        note_equal(known);
+        note_equal(server, known);
         return;
     }
     known->differs_ms = now.ms;
@@ -105,7 +121,7 @@ static void compare(struct mkv_server *server, struct mkv_now now, struct mkv_kn
 
 static void take_complete(struct mkv_known *known)
 {
-    struct mkv_digest members = digest_of(known->ping.members);
+    struct mkv_digest members = mkv_sync_digest_of(known->ping.members);
 
     if (members.high != known->of_whom.high || members.low != known->of_whom.low) {
         known->of_whom = members;
@@ -116,18 +132,21 @@ static void take_complete(struct mkv_known *known)
     }
 }
 
-/* What it has forgotten, we forget, if we have all that it had; else we learn it the long way. */
+static bool is_same(const struct mkv_server *server, const struct mkv_ping *ping)
+{
+    uint8_t own[16];
+
+    mkv_digest_bytes(mkv_sync_digest(server), own);
+    return memcmp(own, ping->digest, sizeof(own)) == 0;
+}
+
+/* What it has forgotten, we forget, if we may.  If both trees are equal now, comparing is done. */
 static void take_floor(struct mkv_server *server, struct mkv_now now, struct mkv_known *known)
 {
-    struct mkv_cluster *cluster = &server->cluster;
-    uint64_t floor = known->ping.floor;
-
-    if (floor <= cluster->floor.floor) {
-        known->wants_walk = false;
-    } else if (mkv_sync_complete(server) >= floor || !MKV_RULE(FLOOR_ADOPT)) {
-        mkv_cluster_raise_floor(server, now, floor);
+    if (!lags(server, known) || is_same(server, &known->ping) || !MKV_RULE(FLOOR_ADOPT)) {
+        mkv_cluster_raise_floor(server, now, known->ping.floor);
     } else {
-        known->wants_walk = true;
+        known->wants_pull = true;
     }
 }
 
@@ -141,22 +160,27 @@ static unsigned bits_of(uint64_t n)
     return bits;
 }
 
-/* Which of two clusters gives way when they meet: the one that has less, by order of magnitude. */
-static bool gives_way(const struct mkv_server *server, const struct mkv_ping *ping)
+int mkv_sync_compare(const struct mkv_server *server, const struct mkv_ping *ping)
 {
     uint64_t floor = server->cluster.floor.floor;
     uint64_t count = mkv_tree_summary(mkv_store_tree(server->store), mkv_bytes(NULL, 0)).n_entries;
 
     if (floor != ping->floor) {
-        return floor < ping->floor;
+        return floor < ping->floor ? -1 : 1;
     }
-    if (bits_of(count) != bits_of(ping->count)) {
-        return count < ping->count;
-    }
-    return memcmp(mkv_store_id(server->store), ping->uuid, MKV_UUID_LEN) < 0;
+    return (int)bits_of(count) - (int)bits_of(ping->count);
 }
 
-static bool same_cluster(const struct mkv_server *server, const struct mkv_ping *ping)
+/* Which of two clusters gives way when they meet: the one that has less. */
+static bool gives_way(const struct mkv_server *server, const struct mkv_ping *ping)
+{
+    int order = mkv_sync_compare(server, ping);
+
+    return order < 0 ||
+           (order == 0 && memcmp(mkv_store_id(server->store), ping->uuid, MKV_UUID_LEN) < 0);
+}
+
+bool mkv_sync_same_cluster(const struct mkv_server *server, const struct mkv_ping *ping)
 {
     const struct mkv_members *members = &server->cluster.members;
 
@@ -165,21 +189,21 @@ static bool same_cluster(const struct mkv_server *server, const struct mkv_ping 
 
 int mkv_sync_ping(struct mkv_server *server, struct mkv_now now, struct mkv_known *known)
 {
-    int error = mkv_cluster_refresh(server);
+    int error = mkv_cluster_check_membership(server, now);
 
-    if (error != 0) {
+    if (error != 0 || server->failure != 0 || !server->cluster.ready) {
         return error;
     }
-    if (!same_cluster(server, &known->ping)) {
+    if (!mkv_sync_same_cluster(server, &known->ping)) {
         if (gives_way(server, &known->ping)) {
             mkv_join_again(server, now, "it meets another cluster here, which has more");
         }
         return 0;
     }
     take_complete(known);
-    take_floor(server, now, known);
     compare(server, now, known);
-    if (known->wants_walk || known->wants_pull) {
+    take_floor(server, now, known);
+    if (known->wants_pull) {
         mkv_server_wake_at(server, known->retry_ms > now.ms ? known->retry_ms : now.ms);
     }
     return 0;
@@ -199,21 +223,26 @@ static void look(struct mkv_server *server, struct mkv_now now, struct mkv_known
         mkv_server_wake_at(server, due_ms);
         return;
     }
+    known->looked = true;
     if (mkv_sync_had(server, known->ping.digest)) {
-        note_equal(known);
+        note_equal(server, known);
         return;
     }
-    known->looked = true;
     known->n_differs++;
     known->wants_pull = true;
 }
 
-static bool may_pull(const struct mkv_server *server,
-                     struct mkv_now now,
-                     const struct mkv_known *known)
+/* What was missing may have come from another one meanwhile. */
+static bool may_pull(struct mkv_server *server, struct mkv_now now, struct mkv_known *known)
 {
-    return (known->wants_pull || known->wants_walk) && mkv_actor_serves(server, now, known) &&
-           same_cluster(server, &known->ping);
+    if (!known->wants_pull || !mkv_actor_serves(server, now, known) ||
+        !mkv_sync_same_cluster(server, &known->ping)) {
+        return false;
+    }
+    if (known->differs_ms != MKV_NEVER && mkv_sync_had(server, known->ping.digest)) {
+        note_equal(server, known);
+    }
+    return known->wants_pull;
 }
 
 /* The one that failed least, and then the one that has waited longest. */
@@ -246,23 +275,17 @@ static struct mkv_known *choose(struct mkv_server *server, struct mkv_now now)
  */
 static int pull_next(struct mkv_server *server, struct mkv_now now)
 {
-    struct mkv_cluster *cluster = &server->cluster;
     struct mkv_known *known = choose(server, now);
 
     if (known == NULL) {
         return 0;
     }
 
-    bool stale =
-        known->ping.floor > cluster->floor.floor && mkv_sync_complete(server) < known->ping.floor;
-    bool walks = known->wants_walk || stale || known->n_differs >= DIFFERS_MAX;
+    bool walks = lags(server, known);
 
     known->wants_pull = false;
-    known->wants_walk = false;
-    if (walks) {
-        known->n_differs = 0;
-    }
-    return mkv_pull_start(server, now, known, false, walks, stale ? known->ping.floor : 0);
+    return mkv_pull_start(server, now, known, false, walks || known->n_differs >= DIFFERS_MAX,
+                          walks ? known->ping.floor : 0);
 }
 
 void mkv_sync_failed(struct mkv_server *server, struct mkv_now now, struct mkv_known *known)
@@ -309,7 +332,7 @@ static uint64_t complete_of_all(const struct mkv_server *server)
             }
             return 0;
         }
-        if (!same_members(cluster, &known->of_whom) && MKV_RULE(FLOOR_MEMBERS)) {
+        if (!mkv_sync_same_members(cluster, known->of_whom) && MKV_RULE(FLOOR_MEMBERS)) {
             return 0;
         }
         least = known->complete < least ? known->complete : least;

@@ -21,6 +21,7 @@
 #define MKV_TOCK_SLACK     (UINT64_C(1) << 28) /* always accepted above our own, ~1 min */
 #define MKV_TOCK_MARK_STEP (UINT64_C(1) << 26) /* how far ahead the mark is kept, ~16 s */
 #define MKV_TOCK_MAX       (UINT64_C(1) << 62) /* never accepted above: room for our own */
+#define MKV_TOCK_HELD_MAX  (MKV_TOCK_MAX + MKV_TOCK_MAX / 2) /* nor held: what servers stamped */
 
 struct mkv_tock {
     uint64_t high; /* the highest tock seen, given or told; below 2^63 */

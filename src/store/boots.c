@@ -41,6 +41,16 @@ bool mkv_boots_know(const struct mkv_boots *boots, uint64_t position, struct mkv
     return false;
 }
 
+bool mkv_boots_may_know(const struct mkv_boots *boots, uint64_t position, struct mkv_place place)
+{
+    for (uint32_t i = 0; i < boots->n; i++) {
+        if (boots->at[i].nonce == place.nonce) {
+            return mkv_boots_know(boots, position, place);
+        }
+    }
+    return boots->n > 0 && place.position <= boots->at[0].position;
+}
+
 uint64_t mkv_boots_nonce_at(const struct mkv_boots *boots, uint64_t position)
 {
     uint32_t i = boots->n - 1;

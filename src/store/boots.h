@@ -30,6 +30,12 @@ void mkv_boots_add(struct mkv_boots *boots, struct mkv_place boot);
 /* Whether @place was one of this log, which now stands at @position. */
 bool mkv_boots_know(const struct mkv_boots *boots, uint64_t position, struct mkv_place place);
 
+/*
+ * Whether it may have been one, of a boot that has been forgotten.  Those that a restored store
+ * does not know lie behind it.
+ */
+bool mkv_boots_may_know(const struct mkv_boots *boots, uint64_t position, struct mkv_place place);
+
 /* The nonce of the last boot that had not begun behind @position, or of the first; there is one. */
 uint64_t mkv_boots_nonce_at(const struct mkv_boots *boots, uint64_t position);
 

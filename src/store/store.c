@@ -39,7 +39,7 @@ struct mkv_place mkv_store_place(const struct mkv_store *store)
 
 bool mkv_store_place_known(const struct mkv_store *store, struct mkv_place place)
 {
-    return mkv_boots_know(&store->boots, store->position, place);
+    return mkv_boots_may_know(&store->boots, store->position, place);
 }
 
 struct mkv_place mkv_store_place_at(const struct mkv_store *store, uint64_t position)

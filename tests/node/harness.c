@@ -71,6 +71,9 @@ int world_boot(struct world *world)
     if (error == 0) {
         world_listen(world);
     }
+    if (error == 0 && config.server.alone && !mkv_server_node_ready(world->node)) {
+        world_wait(world, 3); /* what it has to write first takes a batch */
+    }
     return error;
 }
 

@@ -99,7 +99,9 @@ void check_ping(struct sim *sim, struct machine *machine, const struct mkv_ping 
     if (ping->nonce == last->nonce) { /* while nothing is written, a mark for it is not, either */
         check_grows(sim, machine, "tock", last->tock, ping->tock);
     }
-    if (last->number > 0 && !same_cluster(last, ping)) {
+    machine->moves = machine->moves || (last->number > 0 && !same_cluster(last, ping));
+    if (machine->moves && ping->state == MKV_ACT_READY) {
+        machine->moves = false;
         machine->held = machine->last; /* what it held in the other one, it may set aside */
     }
     machine->ping = *ping;

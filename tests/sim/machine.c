@@ -500,6 +500,9 @@ static int open_store(struct sim *sim, struct machine *machine, struct mkv_store
         machine->damaged = false;
         oracle_look_anew(sim, machine);
     }
+    if (error == 0 && ret_report->lost) {
+        machine->ping.floor = 0; /* it reads all again */
+    }
     if (error == 0 && ret_report->n_corrupt > 0) {
         oracle_excuse_all(sim, machine);
         reach(&sim->reach, REACH_ROW_LOST);

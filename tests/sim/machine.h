@@ -57,6 +57,7 @@ struct machine {
     bool exists;    /* it has been started at least once */
     bool gone;      /* it will not come back: evicted, or ended for good */
     bool evicted;   /* what it held alone does not count */
+    bool moves;     /* it joins another cluster */
     bool damaged;   /* rows of its disk were, since it last started */
     bool forgetful; /* its disk went back, or its clock: it may number sessions twice */
     bool accept_restored;

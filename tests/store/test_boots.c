@@ -14,6 +14,7 @@ static void test_ranges(void **state)
 
     (void)state;
     assert_false(mkv_boots_know(&boots, 0, place(0, 0)));
+    assert_false(mkv_boots_may_know(&boots, 0, place(0, 0)));
     mkv_boots_add(&boots, place(11, 0));
     mkv_boots_add(&boots, place(12, 70));
     mkv_boots_add(&boots, place(13, 90));
@@ -38,6 +39,12 @@ static void test_oldest_is_forgotten(void **state)
     assert_int_equal(boots.n, MKV_BOOTS_MAX);
     assert_false(mkv_boots_know(&boots, 10000, place(4, 45)));
     assert_true(mkv_boots_know(&boots, 10000, place(5, 55)));
+
+    /* Nobody can tell any more; but of one that is remembered, and behind all, it is known. */
+    assert_true(mkv_boots_may_know(&boots, 10000, place(4, 45)));
+    assert_true(mkv_boots_may_know(&boots, 10000, place(5, 55)));
+    assert_false(mkv_boots_may_know(&boots, 10000, place(5, 65)));
+    assert_false(mkv_boots_may_know(&boots, 10000, place(1000, 51)));
 }
 
 /* A nonce that comes again makes nothing valid that was not: all boots before it are forgotten. */
