@@ -339,25 +339,25 @@ static int load_row(struct mkv_conflicts *conflicts, struct mkv_store *store, ui
 static int load_rows(struct mkv_conflicts *conflicts, struct mkv_store *store)
 {
     static const uint8_t tag = ROW_TAG;
-    uint8_t space[KEY_LEN];
-    struct mkv_bytes key = mkv_bytes(&tag, 1);
+    struct mkv_buf key;
+    int error;
 
-    for (;;) {
+    mkv_buf_init(&key, MKV_PATH_KEY_MAX);
+    error = mkv_buf_append_u8(&key, tag);
+    while (error == 0) {
         struct mkv_bytes next;
-        int error = mkv_store_meta_next(store, mkv_bytes(&tag, 1), key, &next);
 
-        if (error == 0 && next.len != KEY_LEN) {
-            error = MKV_E_CORRUPT;
+        error = mkv_store_meta_next(store, mkv_bytes(&tag, 1), mkv_buf_bytes(&key), &next);
+        if (error == 0) {
+            mkv_buf_clear(&key);
+            error = mkv_buf_append(&key, next);
         }
-        if (error != 0) {
-            return error;
-        }
-        key = row_key(ROW_TAG, number_of(next), space);
-        error = load_row(conflicts, store, number_of(key));
-        if (error != 0) {
-            return error;
+        if (error == 0 && key.len == KEY_LEN) { /* another is none of ours */
+            error = load_row(conflicts, store, number_of(mkv_buf_bytes(&key)));
         }
     }
+    mkv_buf_deinit(&key);
+    return error;
 }
 
 int mkv_conflicts_load(struct mkv_conflicts *conflicts,

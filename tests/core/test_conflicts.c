@@ -628,58 +628,6 @@ static void a_damaged_row_costs_no_other(void **state)
     }
 }
 
-/* What is in the store, well sealed, but of another shape. */
-static void what_is_not_a_conflict_is_left_out(void **state)
-{
-    static const char *const shapes[] = {"\x01", "\x80", "", "\x89\x01\x80\x00\x01\x00\x82\x01"};
-    struct world world;
-
-    (void)state;
-    start(&world, 3);
-    assert_int_equal(transaction(&world), 0);
-
-    uint64_t n = mkv_conflicts_n(&world.conflicts);
-
-    for (unsigned i = 0; i < 4; i++) {
-        uint8_t key[9] = {'x', 1, 0, 0, 0, 0, 0, 0, (uint8_t)i};
-
-        assert_int_equal(
-            mkv_store_meta_put(world.store, mkv_bytes(key, 9), mkv_bytes_of(shapes[i])), 0);
-    }
-    assert_int_equal(mkv_store_commit(world.store), 0);
-    assert_int_equal(mkv_conflicts_load(&world.conflicts, small, world.store), 0);
-    assert_int_equal(mkv_conflicts_n(&world.conflicts), n);
-    assert_int_equal(world.conflicts.n_damaged, 4);
-    stop(&world);
-}
-
-/* --- Classes ------------------------------------------------------------------------------------ */
-
-/* Many that are merely possible drive out none that is certain. */
-static void the_classes_have_limits_of_their_own(void **state)
-{
-    struct world world;
-    struct written written;
-    uint8_t space[2];
-    enum mkv_conflict_verdict verdict;
-    struct model_row row = {.path = 2};
-
-    (void)state;
-    start(&world, 1);
-    for (row.id = 1; row.id <= 100; row.id++) {
-        row.class_ = row.id > 1;
-        write_row(&row, 20, &written);
-        world.now_ms += 2000;
-        assert_int_equal(mkv_conflicts_add(&world.conflicts, world.store, world.now_ms,
-                                           key_of((unsigned)row.id % PATHS, space), &written.row,
-                                           &verdict),
-                         0);
-    }
-    assert_true(mkv_conflicts_know(&world.conflicts, 1));
-    assert_true(mkv_conflicts_n(&world.conflicts) <= 4);
-    stop(&world);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -687,8 +635,6 @@ int main(void)
         cmocka_unit_test(what_fails_is_undone),
         cmocka_unit_test(a_load_that_fails_can_be_tried_again),
         cmocka_unit_test(a_damaged_row_costs_no_other),
-        cmocka_unit_test(what_is_not_a_conflict_is_left_out),
-        cmocka_unit_test(the_classes_have_limits_of_their_own),
     };
 
     return cmocka_run_group_tests_name("conflicts", tests, NULL, NULL);

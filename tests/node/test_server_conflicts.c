@@ -208,6 +208,28 @@ static void test_a_batch_that_fails_takes_its_conflicts_along(void **state)
     assert_string_equal(lost_ask_all(&world, ":"), "a=10>11;b=20>21;a=9>11;");
 }
 
+/* Whichever of the server's rows is damaged: it costs no more than what it held. */
+static void test_a_damaged_row_is_left_out(void **state)
+{
+    unsigned n_lost = 0;
+
+    for (size_t row = 0; row < 16; row++) {
+        lost_put(&world, "a", "p", "\x01", 10);
+        lost_put(&world, "a", "q", "\x02", 11);
+        world_wait(&world, 3);
+        world_crash(&world);
+        mkv_disk_damage(world.disk, MKV_LOG_META, row);
+        if (world_boot(&world) == 0 && strcmp(lost_ask_all(&world, ":"), "") == 0) {
+            lost_put(&world, "a", "p", "\x03", 9);
+            assert_string_equal(lost_ask_all(&world, ":"), "a=9>11;");
+            n_lost++;
+        }
+        (void)teardown(state);
+        (void)setup(state);
+    }
+    assert_int_equal(n_lost, 1);
+}
+
 /* --- Asking ------------------------------------------------------------------------------------- */
 
 static void test_only_what_lies_below_is_told(void **state)
@@ -413,6 +435,7 @@ int main(void)
         CASE(test_all_servers_tell_of_the_same),
         CASE(test_it_survives_a_crash),
         CASE(test_a_batch_that_fails_takes_its_conflicts_along),
+        CASE(test_a_damaged_row_is_left_out),
         CASE(test_only_what_lies_below_is_told),
         CASE(test_pages_come_by_credit),
         CASE(test_the_largest_value_is_kept),
