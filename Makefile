@@ -9,6 +9,8 @@
 #   make soak       tests that have no end, for SECONDS (an hour): more of everything, other seeds
 #   make install    install below PREFIX (/usr/local), staged into DESTDIR if given
 #   make fuzz       run each fuzz target for SECONDS (60)
+#   make model      look at every state of the models of what servers do among themselves;
+#                   ARGS="join" restricts it to the runs named
 #   make coverage   branch coverage by room
 #   make lint       clang's warnings, clang-tidy, cppcheck, the format
 #   make format     format the C sources in place
@@ -26,7 +28,7 @@ soak: SECONDS = 3600
 MAKEFLAGS += --no-print-directory
 SOURCES = find src include tests tools -name '*.[ch]' 2>/dev/null
 
-.PHONY: build run test soak install fuzz coverage lint format fresh clean
+.PHONY: build run test soak install fuzz model coverage lint format fresh clean
 
 # A first build leaves the tests out, as it does without their packages; `make test` adds them.
 build:
@@ -57,6 +59,10 @@ fuzz:
 	@$(SETUP) build test fuzz
 	@tests/fuzz/run $(SECONDS)
 
+model:
+	@$(SETUP) model
+	@tests/model/run $(ARGS)
+
 coverage:
 	@$(SETUP) build test coverage
 	@[ ! -d build-cov ] || find build-cov -name '*.gcda' -delete
@@ -75,4 +81,4 @@ fresh:
 	@tools/fresh
 
 clean:
-	@rm -rf build build-san build-cov build-fuzz build-clang
+	@rm -rf build build-san build-cov build-fuzz build-clang build-model
