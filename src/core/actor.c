@@ -16,7 +16,7 @@
 #define UPTIME_CLEAR_S   2   /* uptimes closer than this do not tell who came first */
 #define ECHOES_MAX       2   /* copies of our own ping that can have a good reason */
 
-static uint64_t map_key(const uint8_t uuid[MKV_UUID_LEN])
+uint64_t mkv_actor_key(const uint8_t uuid[MKV_UUID_LEN])
 {
     uint64_t key = 0;
 
@@ -29,7 +29,7 @@ static uint64_t map_key(const uint8_t uuid[MKV_UUID_LEN])
 struct mkv_known *mkv_actor_find(const struct mkv_cluster *cluster,
                                  const uint8_t uuid[MKV_UUID_LEN])
 {
-    struct mkv_known *known = mkv_map_get(&cluster->known, map_key(uuid));
+    struct mkv_known *known = mkv_map_get(&cluster->known, mkv_actor_key(uuid));
 
     return known != NULL && memcmp(known->ping.uuid, uuid, MKV_UUID_LEN) == 0 ? known : NULL;
 }
@@ -72,7 +72,7 @@ uint64_t mkv_actor_weight(struct mkv_bytes id, const uint8_t uuid[MKV_UUID_LEN])
     (void)crypto_generichash_update(&state, id.at, id.len);
     (void)crypto_generichash_update(&state, uuid, MKV_UUID_LEN);
     (void)crypto_generichash_final(&state, hash, sizeof(hash));
-    return map_key(hash);
+    return mkv_actor_key(hash);
 }
 
 uint32_t mkv_actor_rank(const struct mkv_server *server, struct mkv_now now, struct mkv_bytes id)
@@ -112,13 +112,13 @@ void mkv_actor_describe(const struct mkv_server *server,
         .profile = server->config.profile,
         .qos = server->config.qos,
         .position = place.position,
-        .tock = mkv_tock_now(&server->tock, now.wall_ms),
+        .tock = mkv_tock_now(&server->tock, mkv_server_wall(server, now)),
         .horizon = cluster->floor.horizon,
         .complete = cluster->ready ? mkv_sync_complete(server) : 0,
         .floor = cluster->floor.floor,
         .count = sum.n_entries,
         .uptime_s = (uint64_t)(now.ms - server->started_ms) / 1000,
-        .wall_ms = now.wall_ms,
+        .wall_ms = cluster->walls.own_ms, /* even if we are not sure: others compare */
     };
     memcpy(ret_ping->uuid, mkv_store_id(server->store), MKV_UUID_LEN);
     mkv_digest_bytes(sum.digest, ret_ping->digest);
@@ -134,7 +134,7 @@ void mkv_actor_ping(struct mkv_server *server, struct mkv_now now, uint32_t stat
 
     mkv_actor_describe(server, now, state, &ping);
     ping.number = ++cluster->n_pings;
-    ping.tock = mkv_tock_tell(&server->tock, now.wall_ms);
+    ping.tock = mkv_tock_tell(&server->tock, mkv_server_wall(server, now));
     mkv_effect_ping(server->effects, &ping);
     cluster->looping = cluster->n_echoes > ECHOES_MAX;
     cluster->n_echoes = 0;
@@ -274,7 +274,7 @@ static void make_room(struct mkv_cluster *cluster)
         }
     }
     if (oldest != NULL) {
-        (void)mkv_map_remove(&cluster->known, map_key(oldest->ping.uuid));
+        (void)mkv_map_remove(&cluster->known, mkv_actor_key(oldest->ping.uuid));
         free_known(oldest);
     }
 }
@@ -297,7 +297,7 @@ static int add_known(struct mkv_server *server,
 
     known->has_applied = error == 0 && !mkv_store_lost(server->store);
     if (error == 0 || error == MKV_E_NOT_FOUND || error == MKV_E_CORRUPT) {
-        error = mkv_map_add(&cluster->known, map_key(ping->uuid), known);
+        error = mkv_map_add(&cluster->known, mkv_actor_key(ping->uuid), known);
     }
     if (error != 0) {
         free_known(known);
@@ -344,7 +344,7 @@ static int note_ping(struct mkv_server *server,
                      const struct mkv_ping *ping,
                      struct mkv_known **ret_known)
 {
-    struct mkv_known *known = mkv_map_get(&server->cluster.known, map_key(ping->uuid));
+    struct mkv_known *known = mkv_map_get(&server->cluster.known, mkv_actor_key(ping->uuid));
     int error = 0;
 
     *ret_known = NULL;
@@ -390,6 +390,7 @@ static int take_ping(struct mkv_server *server, struct mkv_now now, const struct
     if (error != 0 || known == NULL) {
         return error;
     }
+    mkv_server_clock_compare(server, now);
     if (mkv_tock_judge(&server->tock, now, ping->tock) == MKV_TOCK_FINE) {
         mkv_tock_see(&server->tock, ping->tock);
     }
@@ -408,6 +409,7 @@ int mkv_server_ping(struct mkv_server *server, struct mkv_now now, const struct 
 {
     bool same_store = memcmp(ping->uuid, mkv_store_id(server->store), MKV_UUID_LEN) == 0;
 
+    now = mkv_server_clock(server, now);
     if (server->cluster.stopped) {
         return 0;
     }

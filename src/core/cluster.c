@@ -7,6 +7,7 @@ void mkv_cluster_init(struct mkv_cluster *cluster)
 {
     cluster->known.n_max = MKV_KNOWN_MAX;
     cluster->joining_ms = MKV_NEVER;
+    cluster->gaps_ms = MKV_NEVER;
     mkv_buf_init(&cluster->purged, MKV_PATH_KEY_MAX);
     mkv_buf_init(&cluster->pull.cursor, MKV_PATH_KEY_MAX + 1);
 }
@@ -17,6 +18,8 @@ void mkv_cluster_deinit(struct mkv_cluster *cluster)
     mkv_pull_deinit(&cluster->pull);
     mkv_members_deinit(&cluster->members);
     mkv_past_deinit(&cluster->past);
+    mkv_streams_clear(&cluster->streams);
+    mkv_orphans_deinit(&cluster->orphans);
     mkv_buf_deinit(&cluster->purged);
 }
 
@@ -159,6 +162,7 @@ static int ping_time(struct mkv_server *server, struct mkv_now now)
     if (cluster->ready) {
         error = mkv_cluster_check_membership(server, now);
         mkv_sync_forget(server, now);
+        mkv_absent_look(server, now);
     }
     if (error == 0) {
         mkv_actor_ping(server, now, cluster->ready ? MKV_ACT_READY : MKV_ACT_JOINING);
@@ -178,8 +182,12 @@ int mkv_cluster_time(struct mkv_server *server, struct mkv_now now)
     if (!cluster->ready) {
         error = mkv_join_time(server, now);
     }
+    mkv_gaps_time(server, now);
     if (error == 0) {
         error = mkv_sync_time(server, now);
+    }
+    if (error == 0) {
+        error = mkv_stamp_time(server, now);
     }
     if (error == 0) {
         error = ping_time(server, now);
@@ -190,6 +198,7 @@ int mkv_cluster_time(struct mkv_server *server, struct mkv_now now)
 
 void mkv_server_leave(struct mkv_server *server, struct mkv_now now)
 {
+    now = mkv_server_clock(server, now);
     if (server->broker_connected && !server->cluster.stopped && server->cluster.n_pings > 0) {
         mkv_actor_ping(server, now, MKV_ACT_LEAVING);
     }
@@ -272,6 +281,7 @@ void mkv_cluster_rollback(struct mkv_server *server, struct mkv_now now)
     mkv_pull_fail(server, now, "the store cannot be written");
     mkv_past_clear(&cluster->past);
     cluster->joined_how = NULL;
+    mkv_gaps_forget(server);
     cluster->members.read = false;
     cluster->purging = cluster->floor.floor > 0; /* some may be there again */
     cluster->purge_began = false;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What a server knows of the other servers, and where it stands among them (docs/protocol.md, 12).
- * Shared by servers.c (what people are told of it), actor.c (pings), join.c (beginning), sync.c (what to do about differences), pull.c (the
- * link over which we read), peer.c (what we answer over theirs), query.c.
+ * Shared by servers.c (what people are told of it), actor.c (pings), join.c (beginning), sync.c (what
+ * to do about differences), pull.c (the link over which we read), peer.c (what we answer over
+ * theirs), query.c, gaps.c (updates that are missing), stamp.c (updates without a tock), absent.c
+ * (members that are not heard).
  */
 #ifndef MKV_CORE_CLUSTER_H
 #define MKV_CORE_CLUSTER_H
@@ -15,8 +17,11 @@
 #include "core/floor.h"
 #include "core/members.h"
 #include "core/now.h"
+#include "core/orphans.h"
 #include "core/past.h"
+#include "core/streams.h"
 #include "core/walk.h"
+#include "core/walls.h"
 #include "wire/act.h"
 #include "wire/frame.h"
 #include "wire/row.h"
@@ -44,6 +49,9 @@ struct mkv_known {
     uint32_t n_failures;       /* attempts in a row to do so that failed */
     int64_t retry_ms;          /* not before */
     uint64_t nonce_before;     /* of the boot before: whose pings may still be on their way */
+    int64_t gaps_asked_ms;     /* when it was last asked for what is missing in streams */
+    int64_t gaps_ms;           /* not again before */
+    uint32_t gap_tries;        /* how often in a row that brought nothing */
 };
 
 /* Another server of our name, or on our store. */
@@ -73,6 +81,7 @@ struct mkv_pull {
     uint64_t link;    /* 0: there is none */
     uint32_t address; /* the one being tried */
     uint64_t id;      /* of the open request */
+    int64_t began_ms;
     int64_t heard_ms;
     bool joining;           /* it is to vouch for us */
     bool walks;             /* it compares */
@@ -90,6 +99,7 @@ struct mkv_pull {
     bool in_range;
     struct mkv_buf cursor; /* owned: fetching: what we hold has been compared up to here */
     uint64_t n_rows;
+    uint64_t n_filled; /* of them were missing in a stream */
     uint64_t n_quarantined;
 };
 
@@ -119,8 +129,14 @@ struct mkv_cluster {
     struct mkv_waiting_query answered[MKV_QUERIES_MAX]; /* a ring of those we answered last */
     uint32_t next_answered;
     struct mkv_rival rival;
-    uint64_t n_pings; /* sent in this boot */
-    int64_t ping_ms;  /* when the next one is due */
+    struct mkv_streams streams; /* of other servers' clients */
+    int64_t gaps_ms;            /* when to look at the holes in them; MKV_NEVER: there are none */
+    struct mkv_orphans orphans;
+    struct mkv_walls walls;
+    int64_t connected_ms; /* since when we hear others, if we do */
+    int64_t looked_ms;    /* for members that are absent */
+    uint64_t n_pings;     /* sent in this boot */
+    int64_t ping_ms;      /* when the next one is due */
     int64_t pinged_ms;
     int64_t sample_ms; /* when the floor wants the next sample */
     uint64_t n_dialled;
@@ -176,6 +192,8 @@ int mkv_cluster_joined_as(struct mkv_server *server, uint64_t tock) MKV_MUST_CHE
 void mkv_actor_deinit(struct mkv_cluster *cluster);
 struct mkv_known *mkv_actor_find(const struct mkv_cluster *cluster,
                                  const uint8_t uuid[MKV_UUID_LEN]);
+/* What names it in maps: the first 8 bytes of its uuid. */
+uint64_t mkv_actor_key(const uint8_t uuid[MKV_UUID_LEN]);
 /* Whether it has been heard lately. */
 bool mkv_actor_live(const struct mkv_server *server,
                     struct mkv_now now,
@@ -265,5 +283,37 @@ int mkv_pull_end_ranges(struct mkv_server *server) MKV_MUST_CHECK;
 void mkv_query_take(struct mkv_server *server, struct mkv_now now, const struct mkv_query *query);
 void mkv_query_answered(struct mkv_server *server, struct mkv_bytes id);
 void mkv_query_time(struct mkv_server *server, struct mkv_now now);
+
+/* gaps.c */
+/* The update with this dot came from the broker with a tock, or cannot come at all ... */
+void mkv_gaps_heard(struct mkv_server *server, struct mkv_now now, const struct mkv_tick *dot);
+/* ... or by reading from another server. */
+void mkv_gaps_read(struct mkv_server *server, struct mkv_now now, const struct mkv_tick *dot);
+/* All has been read that @known had when the pull began. */
+void mkv_gaps_closed(struct mkv_server *server, struct mkv_now now, struct mkv_known *known);
+void mkv_gaps_time(struct mkv_server *server, struct mkv_now now);
+void mkv_gaps_forget(struct mkv_server *server);
+
+/* stamp.c */
+/*
+ * An update without a tock that belongs to no session here.  *ret_taken: we, or another server, will
+ * do what is to be done about it; else nobody will.
+ */
+int mkv_stamp_take(struct mkv_server *server,
+                   struct mkv_now now,
+                   struct mkv_bytes key,
+                   const struct mkv_update *update,
+                   bool *ret_taken) MKV_MUST_CHECK;
+/* The update with this dot came with a tock. */
+int mkv_stamp_seen(struct mkv_server *server, const struct mkv_tick *dot) MKV_MUST_CHECK;
+/* Whether the entry at @key, or what it has replaced, is that update or a later one of its stream. */
+int mkv_stamp_covered(struct mkv_server *server,
+                      struct mkv_bytes key,
+                      const struct mkv_tick *dot,
+                      bool *ret_covered) MKV_MUST_CHECK;
+int mkv_stamp_time(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
+
+/* absent.c: tells of members that are not heard. */
+void mkv_absent_look(struct mkv_server *server, struct mkv_now now);
 
 #endif

@@ -111,7 +111,14 @@ static int merge(struct mkv_server *server,
     return error;
 }
 
-/* One of our own clients' may come by way of another server only: then it has arrived, too. */
+/* An update may come by way of another server only: then it has arrived, too. */
+int mkv_ingest_note(struct mkv_server *server, struct mkv_now now, const struct mkv_tick *dot)
+{
+    note(server, now, mkv_server_session_of(server, dot), dot->counter);
+    mkv_gaps_read(server, now, dot);
+    return mkv_stamp_seen(server, dot);
+}
+
 int mkv_ingest_merge(struct mkv_server *server,
                      struct mkv_now now,
                      struct mkv_bytes key,
@@ -120,10 +127,7 @@ int mkv_ingest_merge(struct mkv_server *server,
     const struct mkv_tick *dot = &update->ticks.at[0];
     int error = merge(server, now, key, update);
 
-    if (error == 0) {
-        note(server, now, mkv_server_session_of(server, dot), dot->counter);
-    }
-    return error;
+    return error != 0 ? error : mkv_ingest_note(server, now, dot);
 }
 
 /* Whether this very update is what the store holds at @key. */
@@ -146,8 +150,8 @@ static void ignore_unstamped(struct mkv_server *server,
     server->counts.refused++;
     if (may_complain(server, now)) {
         mkv_effect_log(server->effects, MKV_LOG_WARNING,
-                       "an update without a tock is ignored: '%.*s' %llu is no session of this "
-                       "server (and %llu other messages)",
+                       "an update without a tock is ignored: '%.*s' %llu is no session that is "
+                       "known here (and %llu other messages)",
                        (int)dot->name.len, (const char *)dot->name.at, (unsigned long long)dot->seq,
                        take_unspoken(server));
     }
@@ -155,8 +159,8 @@ static void ignore_unstamped(struct mkv_server *server,
 
 /*
  * An update without a tock: the server it names stamps it, once.  A repeat must never be stamped
- * anew, or an old value would overwrite newer ones; and what belongs to no session that we know
- * may be such a repeat.
+ * anew, or an old value would overwrite newer ones: one that came before, also by way of another
+ * server, or one that another update knew.
  */
 static int stamp(struct mkv_server *server,
                  struct mkv_now now,
@@ -166,13 +170,20 @@ static int stamp(struct mkv_server *server,
 {
     uint64_t counter = update->ticks.at[0].counter;
     struct mkv_update stamped = *update;
+    bool covered;
+    int error;
 
-    if (session == NULL) {
-        ignore_unstamped(server, now, &update->ticks.at[0]);
-        return 0;
-    }
     if (mkv_seen_has(&session->seen, counter) && MKV_RULE(STAMP_ONCE)) {
         mkv_server_ack(server, now, session);
+        return 0;
+    }
+    error = mkv_stamp_covered(server, key, &update->ticks.at[0], &covered);
+    if (error != 0) {
+        return error;
+    }
+    if (covered) {
+        server->counts.outdated++;
+        note(server, now, session, counter);
         return 0;
     }
     stamped.has_tock = true;
@@ -185,6 +196,26 @@ static int stamp(struct mkv_server *server,
     }
     mkv_effect_publish(server->effects, key, &stamped);
     return merge(server, now, key, &stamped);
+}
+
+/* Our own clients' we stamp ourselves; those of servers that are not here, somebody does. */
+static int take_unstamped(struct mkv_server *server,
+                          struct mkv_now now,
+                          struct mkv_session *session,
+                          struct mkv_bytes key,
+                          const struct mkv_update *update)
+{
+    bool taken;
+    int error;
+
+    if (session != NULL) {
+        return stamp(server, now, session, key, update);
+    }
+    error = mkv_stamp_take(server, now, key, update, &taken);
+    if (error == 0 && !taken) {
+        ignore_unstamped(server, now, &update->ticks.at[0]);
+    }
+    return error;
 }
 
 /* Up to the horizon all that is accepted is known to be accepted; up to the floor, known to all. */
@@ -222,7 +253,9 @@ int mkv_server_update(struct mkv_server *server,
 {
     const struct mkv_tick *dot = &update->ticks.at[0];
     struct mkv_session *session = mkv_server_session_of(server, dot);
+    int error;
 
+    now = mkv_server_clock(server, now);
     if (server->failure != 0) {
         server->counts.dropped++;
         return 0;
@@ -232,7 +265,12 @@ int mkv_server_update(struct mkv_server *server,
         return 0;
     }
     if (!update->has_tock) {
-        return stamp(server, now, session, key, update);
+        return take_unstamped(server, now, session, key, update);
+    }
+    mkv_gaps_heard(server, now, dot);
+    error = mkv_stamp_seen(server, dot);
+    if (error != 0) {
+        return error;
     }
     if (session != NULL && mkv_seen_has(&session->seen, dot->counter) &&
         is_held(server, key, update)) {
@@ -249,8 +287,7 @@ int mkv_server_update(struct mkv_server *server,
         return take_stale(server, now, session, key, update);
     }
 
-    int error = merge(server, now, key, update);
-
+    error = merge(server, now, key, update);
     if (error == 0 && session != NULL && mkv_seen_has(&session->seen, dot->counter)) {
         mkv_server_ack(server, now, session);
     } else if (error == 0) {
@@ -268,7 +305,11 @@ void mkv_server_bad_update(struct mkv_server *server,
     int shown = topic.len > 200 ? 200 : (int)topic.len;
     struct mkv_session *session = dot == NULL ? NULL : mkv_server_session_of(server, dot);
 
+    now = mkv_server_clock(server, now);
     server->counts.refused++;
+    if (dot != NULL && server->failure == 0) {
+        mkv_gaps_heard(server, now, dot);
+    }
     if (session != NULL && server->failure == 0) {
         refuse(server, now, session, dot->counter, error);
     }

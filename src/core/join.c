@@ -22,6 +22,7 @@ void mkv_join_again(struct mkv_server *server, struct mkv_now now, const char *w
 
     mkv_effect_log(server->effects, MKV_LOG_WARNING, "this server joins anew: %s", why);
     mkv_pull_fail(server, now, why);
+    mkv_gaps_forget(server);
     cluster->ready = false;
     cluster->joined_how = NULL;
     cluster->n_queries = 0;

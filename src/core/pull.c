@@ -150,7 +150,9 @@ int mkv_pull_start(struct mkv_server *server,
     pull->floor = known->ping.floor;
     pull->members = mkv_sync_digest_of(known->ping.members);
     pull->members_first = false;
+    pull->began_ms = now.ms;
     pull->n_rows = 0;
+    pull->n_filled = 0;
     pull->n_quarantined = 0;
     server->cluster.n_pulls++;
     dial(server, now, known);
@@ -474,6 +476,7 @@ static int finish(struct mkv_server *server, struct mkv_now now)
     }
     if (known != NULL) {
         note_read(server, known);
+        mkv_gaps_closed(server, now, known);
     }
     if (pull->walks && (pull->bound >= pull->floor || joining)) {
         mkv_cluster_raise_floor(server, now, pull->floor);

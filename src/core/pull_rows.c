@@ -30,13 +30,19 @@ static int set_aside(struct mkv_server *server, const struct mkv_tree_entry *hel
     return error;
 }
 
-static int put(struct mkv_server *server, struct mkv_bytes key, const struct mkv_update *update)
+static int put(struct mkv_server *server,
+               struct mkv_now now,
+               struct mkv_bytes key,
+               const struct mkv_update *update)
 {
     struct mkv_head head = mkv_head_of(update);
     int error = mkv_store_put(server->store, key, &head, update);
 
     mkv_tock_see(&server->tock, update->tock);
-    return error != 0 ? error : mkv_past_add(&server->cluster.past, mkv_sync_digest(server));
+    if (error == 0) {
+        error = mkv_past_add(&server->cluster.past, mkv_sync_digest(server));
+    }
+    return error != 0 ? error : mkv_ingest_note(server, now, &update->ticks.at[0]);
 }
 
 /*
@@ -63,7 +69,7 @@ static int merge_bound(struct mkv_server *server,
         return mkv_ingest_merge(server, now, key, update);
     }
     error = set_aside(server, &held);
-    return error != 0 ? error : put(server, key, update);
+    return error != 0 ? error : put(server, now, key, update);
 }
 
 static int merge_row(struct mkv_server *server, struct mkv_now now, const struct mkv_update *update)

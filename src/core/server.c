@@ -65,6 +65,7 @@ int mkv_server_new(const struct mkv_server_config *config,
         mkv_server_free(server);
         return error;
     }
+    mkv_streams_init(&server->cluster.streams, server->secret);
     *ret_server = server;
     return 0;
 }
@@ -130,10 +131,12 @@ int mkv_server_broker(struct mkv_server *server, struct mkv_now now, bool connec
     size_t cursor = 0;
     struct mkv_session *session;
 
+    now = mkv_server_clock(server, now);
     server->broker_connected = connected;
     server->cluster.joining_ms = connected && !server->cluster.ready ? now.ms : MKV_NEVER;
     server->cluster.ping_ms = now.ms;
     if (connected) {
+        server->cluster.connected_ms = now.ms;
         mkv_server_wake_at(server, now.ms); /* sessions, too */
         return mkv_cluster_time(server, now);
     }
@@ -300,6 +303,7 @@ int mkv_server_time(struct mkv_server *server, struct mkv_now now)
 {
     int error = 0;
 
+    now = mkv_server_clock(server, now);
     if (now.ms >= server->wake_ms) {
         size_t cursor = 0;
         struct mkv_server_link *link;
@@ -357,6 +361,7 @@ int mkv_server_settle(struct mkv_server *server, struct mkv_now now)
     uint64_t mark;
     int error = 0;
 
+    now = mkv_server_clock(server, now);
     while (server->dirty != NULL && error == 0) {
         struct mkv_session *session = server->dirty;
 

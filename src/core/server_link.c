@@ -122,6 +122,7 @@ int mkv_server_frame(struct mkv_server *server,
 {
     struct mkv_server_link *link = mkv_map_get(&server->links, number);
 
+    now = mkv_server_clock(server, now);
     if (number >= MKV_LINK_OUT) {
         return number == server->cluster.pull.link ? mkv_pull_frame(server, now, frame) : 0;
     }

@@ -13,6 +13,7 @@
  *     "a" uuid  up to where we have read that server's log: nonce and position, 8 bytes each
  *     "joined"  the tock of our own entry among the members when we last became ready (8 bytes);
  *               2^64-1: we have been let in since, but were not ready again
+ *     "o" slot  (2 bytes) what was stamped for other servers: core/stamped.c
  *     "b" i     (2 bytes) nothing: takes up room while the disk is tried
  */
 #define BALLAST_ROW      16384U

@@ -2,7 +2,7 @@
 /*
  * What the parts of the server share: server.c (life, time, batches), server_rows.c (its rows in the
  * store), server_link.c (links), handshake.c (login), ingest.c (updates), serve.c (requests),
- * server_conflicts.c (what lost), and what core/cluster.h lists.  Nobody else includes this.
+ * server_conflicts.c (what lost), server_clock.c, and what core/cluster.h lists.  Nobody else includes this.
  */
 #ifndef MKV_CORE_SERVER_STATE_H
 #define MKV_CORE_SERVER_STATE_H
@@ -112,6 +112,12 @@ static inline struct mkv_session *mkv_server_session_of(const struct mkv_server 
                : NULL;
 }
 
+/* The wall clock by which the tock goes.  Until the others were heard nobody knows whether it is right. */
+static inline uint64_t mkv_server_wall(const struct mkv_server *server, struct mkv_now now)
+{
+    return server->cluster.ready ? now.wall_ms : 0;
+}
+
 /* server.c */
 void mkv_server_mark_dirty(struct mkv_server *server, struct mkv_session *session);
 void mkv_server_forget_session(struct mkv_server *server, struct mkv_session *session);
@@ -153,6 +159,17 @@ int mkv_ingest_merge(struct mkv_server *server,
                      struct mkv_now now,
                      struct mkv_bytes key,
                      const struct mkv_update *update) MKV_MUST_CHECK;
+
+/* The same for what is put into the store without being merged. */
+int mkv_ingest_note(struct mkv_server *server,
+                    struct mkv_now now,
+                    const struct mkv_tick *dot) MKV_MUST_CHECK;
+
+/* server_clock.c */
+/* @now without its wall clock, if that is not to be believed: for whatever comes in with @now. */
+struct mkv_now mkv_server_clock(struct mkv_server *server, struct mkv_now now);
+/* Others have been heard. */
+void mkv_server_clock_compare(struct mkv_server *server, struct mkv_now now);
 
 /* peer.c */
 int mkv_peer_frame(struct mkv_server *server,

@@ -415,9 +415,10 @@ static void sample(struct mkv_server *server, struct mkv_now now)
     struct mkv_cluster *cluster = &server->cluster;
 
     if (now.ms >= cluster->sample_ms) {
-        cluster->sample_ms =
-            mkv_floor_sample(&cluster->floor, now, mkv_tock_tell(&server->tock, now.wall_ms),
-                             server->config.times.horizon_ms, has_tombstones(server));
+        uint64_t tock = mkv_tock_tell(&server->tock, mkv_server_wall(server, now));
+
+        cluster->sample_ms = mkv_floor_sample(
+            &cluster->floor, now, tock, server->config.times.horizon_ms, has_tombstones(server));
     }
     mkv_server_wake_at(server, cluster->sample_ms);
 }

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Updates that did not reach a server although they reached others (docs/protocol.md, 12.7), and
+ * members that are not heard at all (12.6).
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cluster.h"
+#include "lib/check.h"
+
+static struct cluster cluster;
+
+/* Three servers, equal, each with a client that has been heard. */
+static int setup(void **state)
+{
+    (void)state;
+    cluster_init(&cluster);
+    cluster.at[0].alone = true;
+    for (unsigned i = 0; i < 3; i++) {
+        cluster_start(&cluster, i);
+        assert_true(cluster_heal(&cluster, 3000));
+    }
+    cluster_run(&cluster, 20000);
+    assert_true(cluster_heal(&cluster, 3000));
+    for (unsigned i = 0; i < 3; i++) {
+        cluster_write(&cluster, i, "first", "value"); /* its client's stream begins */
+        cluster_hush(&cluster, i);
+        cluster.at[i].n_dials = 0;
+    }
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    cluster_deinit(&cluster);
+    return 0;
+}
+
+static bool has(unsigned i, const char *path, const char *value)
+{
+    const char *held = cluster_held(&cluster, i, path);
+
+    return held != NULL && strcmp(held, value) == 0;
+}
+
+/* How many lines of the log of @i contain @text. */
+static unsigned lines(unsigned i, const char *text)
+{
+    const char *at = cluster.at[i].log;
+    unsigned n = 0;
+
+    while (at != NULL && (at = strstr(at, text)) != NULL) {
+        at++;
+        n++;
+    }
+    return n;
+}
+
+/* No pings reach @i: what it finds out, it finds out from the updates themselves. */
+static void deafen(unsigned i)
+{
+    cluster.at[i].no_pings = true;
+}
+
+/* --- Gaps ------------------------------------------------------------------------------------- */
+
+static void test_hole_is_read_from_its_server(void **state)
+{
+    (void)state;
+    deafen(2);
+    cluster.at[2].lose = 1;
+    cluster_write(&cluster, 1, "lost", "x");
+    cluster_run(&cluster, 5000);
+    assert_null(cluster_held(&cluster, 2, "lost")); /* nothing came that tells of it */
+    cluster_write(&cluster, 1, "next", "y");
+    cluster_run(&cluster, 180);
+    assert_int_equal(cluster.at[2].n_dials, 0); /* it may still be on its way */
+    cluster_isolate(&cluster, 0, true);         /* the other one is not to be asked */
+    cluster_run(&cluster, 40);
+    assert_true(has(2, "lost", "x"));
+    assert_int_equal(cluster.at[2].n_dials, 1);
+    assert_true(cluster_said(&cluster, 2, "1 updates of 1 clients of other servers"));
+    cluster_run(&cluster, 20000);
+    assert_int_equal(cluster.at[2].n_dials, 1); /* and that is that */
+}
+
+static void test_hole_of_one_that_has_left_is_read_from_another(void **state)
+{
+    (void)state;
+    cluster.at[2].lose = 1;
+    cluster_write(&cluster, 1, "lost", "x");
+    cluster_write(&cluster, 1, "next", "y");
+    cluster_leave(&cluster, 1);
+    cluster_run(&cluster, 250);
+    assert_true(has(2, "lost", "x"));
+    assert_int_equal(cluster.at[2].n_dials, 1);
+}
+
+/* Nobody is there to be asked: it is asked once somebody is. */
+static void test_hole_that_nobody_can_fill_waits(void **state)
+{
+    (void)state;
+    cluster_leave(&cluster, 0);
+    cluster.at[2].lose = 1;
+    cluster_write(&cluster, 1, "lost", "x");
+    cluster_write(&cluster, 1, "next", "y");
+    cluster_leave(&cluster, 1);
+    cluster_run(&cluster, 60000);
+    assert_int_equal(cluster.at[2].n_dials, 0);
+    assert_int_equal(lines(2, "did not arrive"), 0);
+    cluster_start(&cluster, 1);
+    assert_true(cluster_heal(&cluster, 15000));
+    assert_true(has(2, "lost", "x"));
+    cluster_run(&cluster, 30000);
+    assert_true(cluster.at[2].n_dials <= 2); /* for its ping, and for the hole */
+}
+
+static void test_late_is_not_lost(void **state)
+{
+    struct cluster_server *server = &cluster.at[1];
+
+    (void)state;
+    deafen(2);
+    server->counter++;
+    cluster_write(&cluster, 1, "second", "y");
+    cluster_run(&cluster, 150);
+    cluster_give(&cluster, 2, "first.late", "x", cluster_tock(&cluster), "s1", server->seq,
+                 server->counter - 1);
+    cluster_run(&cluster, 2000);
+    assert_int_equal(cluster.at[2].n_dials, 0);
+    assert_int_equal(lines(2, "did not arrive"), 0);
+}
+
+/* What has been overwritten does not come: the hole is closed all the same. */
+static void test_hole_of_what_was_overwritten(void **state)
+{
+    (void)state;
+    deafen(2);
+    cluster.at[2].lose = 1;
+    cluster_write(&cluster, 1, "path", "old");
+    cluster_write(&cluster, 1, "path", "new");
+    cluster_run(&cluster, 25000);
+    assert_true(has(2, "path", "new"));
+    assert_int_equal(cluster.at[2].n_dials, 1);
+    assert_int_equal(lines(2, "did not arrive"), 1);
+}
+
+/* Many holes of many clients at once are one reading. */
+static void test_many_holes_are_read_at_once(void **state)
+{
+    char path[16];
+
+    (void)state;
+    deafen(2);
+    for (unsigned k = 0; k < 10; k++) {
+        for (unsigned i = 0; i < 2; i++) {
+            (void)snprintf(path, sizeof(path), "p:%u:%u", i, k);
+            cluster.at[2].lose = k % 2 == 1;
+            cluster_write(&cluster, i, path, "x");
+        }
+    }
+    cluster.at[2].lose = 0;
+    cluster_write(&cluster, 0, "p", "x");
+    cluster_write(&cluster, 1, "p", "y");
+    cluster_run(&cluster, 400);
+    assert_true(cluster_equal(&cluster, 1, 2));
+    assert_true(cluster.at[2].n_dials <=
+                3); /* of two servers, which were asked one after the other */
+}
+
+static void test_counter_that_jumps_costs_one_reading(void **state)
+{
+    struct cluster_server *server = &cluster.at[1];
+
+    (void)state;
+    cluster_give(&cluster, 2, "forged", "x", cluster_tock(&cluster), "s1", server->seq, 1000000);
+    cluster_run(&cluster, 60000);
+    assert_int_equal(cluster.at[2].n_dials, 1);
+    assert_int_equal(lines(2, "did not arrive"), 1);
+    assert_true(cluster_said(&cluster, 2, "999998 of them of client 's1'"));
+    cluster_write(&cluster, 1, "true", "y"); /* the true one goes on */
+    assert_true(has(2, "true", "y"));
+}
+
+/* However it jumps, and whoever does: ever more rarely. */
+static void test_jumping_all_the_time_does_not_pay(void **state)
+{
+    uint64_t counter = 1000;
+
+    (void)state;
+    for (unsigned k = 0; k < 250; k++) {
+        counter += 100000;
+        cluster_give(&cluster, 2, "forged", k % 2 == 0 ? "x" : "y", cluster_tock(&cluster), "s1",
+                     k % 3, counter);
+        cluster_run(&cluster, 97);
+    }
+    assert_in_range(cluster.at[2].n_dials, 4, 8); /* at 0.2, 0.4, 0.8 ... 25 s */
+    assert_true(lines(2, "did not arrive") <= 8);
+}
+
+/* A useful one makes that good again. */
+static void test_waits_are_short_again_after_a_loss(void **state)
+{
+    unsigned n_dials;
+
+    (void)state;
+    deafen(2);
+    for (uint64_t k = 1; k <= 20; k++) {
+        cluster_give(&cluster, 2, "forged", "x", cluster_tock(&cluster), "s1", 5, 100 * k);
+        cluster_run(&cluster, 200);
+    }
+    cluster.at[2].lose = 1;
+    cluster_write(&cluster, 1, "lost", "x");
+    cluster_write(&cluster, 1, "next", "y");
+    cluster_run(&cluster, 500);
+    assert_null(cluster_held(&cluster, 2, "lost"));
+    cluster_run(&cluster, 3500); /* as long as the wait has become */
+    assert_true(has(2, "lost", "x"));
+    n_dials = cluster.at[2].n_dials;
+    for (unsigned k = 0; k < 2; k++) { /* a wait after each, and then that is short again */
+        cluster.at[2].lose = 1;
+        cluster_write(&cluster, 1, "lost", k == 0 ? "y" : "z");
+        cluster_write(&cluster, 1, "next", "z");
+        cluster_run(&cluster, k == 0 ? 2000 : 450);
+        assert_true(has(2, "lost", k == 0 ? "y" : "z"));
+    }
+    assert_int_equal(cluster.at[2].n_dials, n_dials + 2);
+}
+
+/* Servers' own entries are numbered by their tock: nothing is missing between them. */
+static void test_servers_leave_no_holes(void **state)
+{
+    (void)state;
+    deafen(2);
+    cluster_give(&cluster, 2, "own", "x", cluster_tock(&cluster), "s1", 0, 1000);
+    cluster_give(&cluster, 2, "own", "y", cluster_tock(&cluster), "s1", 0, 2000);
+    cluster_run(&cluster, 5000);
+    assert_int_equal(cluster.at[2].n_dials, 0);
+}
+
+/* What can be read by nobody is not missing anywhere. */
+static void test_what_is_refused_is_not_missing(void **state)
+{
+    static const char ticks[] = "\x02\x81\x83\x62"
+                                "s1\x07\x02";
+    char bad[100] = "\xa2\x01";
+    const uint64_t tock = cluster_tock(&cluster);
+
+    (void)state;
+    deafen(2);
+    cluster_give(&cluster, 2, "p", "x", tock, "s1", 7, 1);
+    memset(bad + 2, 0x81, 65); /* a list in a list ... one too many */
+    bad[67] = '\x01';
+    memcpy(bad + 68, ticks, sizeof(ticks) - 1);
+    cluster_publish(&cluster, "moat/main/d/p", mkv_bytes(bad, 68 + sizeof(ticks) - 1));
+    cluster_give(&cluster, 2, "p", "y", tock + 1, "s1", 7, 3);
+    cluster_give(&cluster, 2, "p", "z", 1, "s1", 7, 4);                          /* stale */
+    cluster_give(&cluster, 2, "p", "z", tock + (UINT64_C(1) << 40), "s1", 7, 5); /* in future */
+    cluster_give(&cluster, 2, "p", "z", tock + 2, "s1", 7, 6);
+    cluster_run(&cluster, 3000);
+    assert_true(cluster_said(&cluster, 2, "a message on 'moat/main/d/p' is ignored"));
+    assert_int_equal(cluster.at[2].n_dials, 0);
+    assert_true(has(2, "p", "z"));
+}
+
+/* Its own client's update comes by way of another server: it counts as arrived. */
+static void test_own_hole_is_filled_by_reading(void **state)
+{
+    const struct cluster_server *server = &cluster.at[0];
+
+    (void)state;
+    assert_int_equal(server->acked, 1);
+    cluster.at[0].lose = 1;
+    cluster_write(&cluster, 0, "lost", "x");
+    assert_int_equal(server->acked, 1);
+    cluster_write(&cluster, 0, "next", "y");
+    cluster_run(&cluster, 100);
+    assert_int_equal(server->acked, 1); /* the server asks its client, which is dumb here */
+    assert_true(cluster_heal(&cluster, 12000));
+    cluster_run(&cluster, 10);
+    assert_int_equal(server->acked, 3);
+    assert_true(has(0, "lost", "x"));
+    assert_int_equal(server->refused, 0);
+}
+
+/* The disk fails while updates come: what was not stored must not count as heard. */
+static void test_failed_batch_was_not_heard(void **state)
+{
+    (void)state;
+    mkv_disk_fail_at(cluster.at[2].disk, 1, MKV_E_IO);
+    cluster_write(&cluster, 1, "lost", "x");
+    assert_true(mkv_disk_failed(cluster.at[2].disk));
+    mkv_disk_fail_at(cluster.at[2].disk, 0, 0);
+    assert_null(cluster_held(&cluster, 2, "lost"));
+    cluster_run(&cluster, 3000);
+    cluster_write(&cluster, 1, "next", "y");
+    assert_true(cluster_heal(&cluster, 22000));
+    assert_true(has(2, "lost", "x"));
+}
+
+/* --- Members that are not heard --------------------------------------------------------------- */
+
+static void test_absent_member_is_told_of(void **state)
+{
+    (void)state;
+    cluster_crash(&cluster, 2);
+    cluster_run(&cluster, 20000);
+    assert_int_equal(lines(0, "has not been heard"), 0);
+    cluster_run(&cluster, 30000);
+    assert_int_equal(lines(0, "server 's2' has not been heard for"), 1);
+    assert_int_equal(lines(1, "server 's2' has not been heard for"), 1);
+    assert_int_equal(lines(0, "evict"), 0);
+    cluster_run(&cluster, 86400000);
+    assert_int_equal(lines(0, "has not been heard"), 2);
+    assert_true(cluster_said(&cluster, 0,
+                             "server 's2' has not been heard for 24 h: what is deleted "
+                             "is kept until it returns, or, if it never will, "
+                             "`moat-kv evict s2`"));
+    cluster_run(&cluster, 86400000);
+    assert_int_equal(lines(0, "has not been heard"), 3);
+    assert_true(cluster_said(&cluster, 0, "for 48 h"));
+    cluster_start(&cluster, 2);
+    assert_true(cluster_heal(&cluster, 15000));
+    cluster_run(&cluster, 86400000);
+    assert_int_equal(lines(0, "has not been heard"), 3);
+}
+
+/* Whoever is cut off itself cannot tell; one that was never heard is missed, too. */
+static void test_absent_is_who_could_be_heard(void **state)
+{
+    (void)state;
+    cluster_cut(&cluster, 0, true);
+    cluster_run(&cluster, 100000);
+    assert_int_equal(lines(0, "has not been heard"), 0);
+    cluster_crash(&cluster, 2);
+    cluster_cut(&cluster, 0, false);
+    cluster_run(&cluster, 29000);
+    assert_int_equal(lines(0, "has not been heard"), 0);
+    cluster_run(&cluster, 15000);
+    assert_int_equal(lines(0, "'s2' has not been heard"), 1);
+    assert_int_equal(lines(0, "'s1' has not been heard"), 0);
+    cluster_crash(&cluster, 0);
+    cluster_hush(&cluster, 0);
+    cluster_start(&cluster, 0);
+    cluster_run(&cluster, 50000);
+    assert_int_equal(lines(0, "'s2' has not been heard"), 1);
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_hole_is_read_from_its_server),
+        CASE(test_hole_of_one_that_has_left_is_read_from_another),
+        CASE(test_hole_that_nobody_can_fill_waits),
+        CASE(test_late_is_not_lost),
+        CASE(test_hole_of_what_was_overwritten),
+        CASE(test_many_holes_are_read_at_once),
+        CASE(test_counter_that_jumps_costs_one_reading),
+        CASE(test_jumping_all_the_time_does_not_pay),
+        CASE(test_waits_are_short_again_after_a_loss),
+        CASE(test_servers_leave_no_holes),
+        CASE(test_what_is_refused_is_not_missing),
+        CASE(test_own_hole_is_filled_by_reading),
+        CASE(test_failed_batch_was_not_heard),
+        CASE(test_absent_member_is_told_of),
+        CASE(test_absent_is_who_could_be_heard),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
