@@ -123,12 +123,27 @@ static void note_seen(struct mkv_client_watch *watch,
     }
 }
 
+/*
+ * Something as old as what has been forgotten, where nothing is held: servers have gone back (one
+ * was restored, or two clusters met), and a deletion that may have been told holds no more.
+ */
+static bool returns(const struct mkv_client_watch *watch,
+                    struct mkv_bytes key,
+                    const struct mkv_update *update)
+{
+    struct mkv_tree_entry held;
+
+    return watch->synced_ever && update->present && update->tock <= watch->view.floor &&
+           !mkv_tree_find(&watch->view.tree, key, &held);
+}
+
 /* Returns true if it was news. */
 static bool merge(struct mkv_client *client,
                   struct mkv_client_watch *watch,
                   struct mkv_bytes key,
                   const struct mkv_update *update)
 {
+    bool is_back = returns(watch, key, update);
     enum mkv_view_verdict verdict = MKV_VIEW_OLD;
     int error = mkv_view_merge(&watch->view, key, update, &verdict);
 
@@ -139,7 +154,11 @@ static bool merge(struct mkv_client *client,
     }
     if (verdict == MKV_VIEW_NEW) {
         bool is_state = !watch->synced_ever && update->present;
+        struct mkv_update gone = {.has_tock = true, .tock = update->tock, .ticks = update->ticks};
 
+        if (is_back) {
+            tell(client, watch, MKV_CLIENT_WATCH_WITHDRAWN, key, &gone);
+        }
         tell(client, watch, is_state ? MKV_CLIENT_WATCH_STATE : MKV_CLIENT_WATCH_CHANGE, key,
              update);
     }
