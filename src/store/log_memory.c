@@ -527,6 +527,11 @@ bool mkv_disk_failed(const struct mkv_disk *disk)
     return disk->failed;
 }
 
+uint64_t mkv_disk_commits(const struct mkv_disk *disk)
+{
+    return disk->n_commits;
+}
+
 void mkv_disk_resize(struct mkv_disk *disk, uint64_t size_max)
 {
     disk->size_max = size_max;

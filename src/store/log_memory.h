@@ -25,6 +25,9 @@ void mkv_disk_fail_at(struct mkv_disk *disk, uint64_t n, int error);
 /* Whether it has failed. */
 bool mkv_disk_failed(const struct mkv_disk *disk);
 
+/* How many transactions have been committed on it. */
+uint64_t mkv_disk_commits(const struct mkv_disk *disk);
+
 /* From now on the limit is this. */
 void mkv_disk_resize(struct mkv_disk *disk, uint64_t size_max);
 

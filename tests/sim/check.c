@@ -298,6 +298,41 @@ bool check_users(struct sim *sim, bool complain)
     return true;
 }
 
+bool check_members(const struct sim *sim)
+{
+    for (unsigned i = 0; i < sim->n_machines; i++) {
+        if (sim->machines[i].gone || sim->machines[i].has_lost) {
+            return false;
+        }
+    }
+    return true;
+}
+
+void check_forgotten(struct sim *sim)
+{
+    for (unsigned i = 0; i < sim->n_machines; i++) {
+        const struct machine *machine = &sim->machines[i];
+
+        if (machine->node != NULL && sums_of(machine).n_entries != sums_of(machine).n_live) {
+            sim_fail(sim, "I35", "%s remembers %llu deletions, with floor %llu, horizon %llu",
+                     machine->name,
+                     (unsigned long long)(sums_of(machine).n_entries - sums_of(machine).n_live),
+                     (unsigned long long)machine->ping.floor >> 12,
+                     (unsigned long long)machine->ping.horizon >> 12);
+        }
+    }
+}
+
+uint64_t check_commits(const struct sim *sim)
+{
+    uint64_t n = 0;
+
+    for (unsigned i = 0; i < sim->n_machines; i++) {
+        n += sim->machines[i].disk != NULL ? mkv_disk_commits(sim->machines[i].disk) : 0;
+    }
+    return n;
+}
+
 void check_end(struct sim *sim)
 {
     const struct machine *first = NULL;

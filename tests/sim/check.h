@@ -37,6 +37,11 @@ bool check_equal(struct sim *sim);
 /* Whether all users have what they waited for, and their watches show what there is. */
 bool check_users(struct sim *sim, bool complain);
 
+/* Whether all who are members are there, so that no deletion must be remembered. */
+bool check_members(const struct sim *sim);
+void check_forgotten(struct sim *sim);
+uint64_t check_commits(const struct sim *sim); /* on all disks */
+
 /* In the end: equal to the byte, nothing lost, nothing come back. */
 void check_end(struct sim *sim);
 

@@ -23,7 +23,7 @@
     X(LOSS,           loss,           MESSAGE, 300) /* the broker drops a delivery */              \
     X(DUPLICATE,      duplicate,      MESSAGE, 150)                                                \
     X(REORDER,        reorder,        MESSAGE, 150) /* overtaken by what comes within 3 s */       \
-    X(LATE,           late,           MESSAGE, 20)  /* one to five horizons late */                \
+    X(LATE,           late,           MESSAGE, 60)  /* one to five horizons late */                \
     X(SLOW,           slow,           RUN, 1)  /* all takes up to 2 s */                           \
     X(NARROW,         narrow,         RUN, 1)  /* brokers queue little, and 20 are in flight */    \
     X(OVERSIZE,       oversize,       RUN, 1)  /* brokers drop what is large */                    \
@@ -58,9 +58,9 @@
     X(DISK_FLIP,      disk_flip,      STEP, 3)  /* a bit of a row */                               \
     X(DISK_LOST,      disk_lost,      STEP, 2)                                                     \
     X(BACKUP,         backup,         STEP, 15)                                                    \
-    X(RESTORE,        restore,        STEP, 5)                                                     \
+    X(RESTORE,        restore,        STEP, 10)                                                     \
     X(JOIN,           join,           STEP, 5)                                                     \
-    X(EVICT,          evict,          STEP, 3)                                                     \
+    X(EVICT,          evict,          STEP, 5)                                                     \
     X(CLOCK_STEP,     clock_step,     STEP, 5)                                                     \
     X(CLOCK_STUCK,    clock_stuck,    STEP, 3)                                                     \
     X(CLOCK_1970,     clock_1970,     STEP, 3)                                                     \

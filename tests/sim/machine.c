@@ -102,9 +102,7 @@ static void overhear_frame(struct sim *sim,
         acked(sim, machine, link, frame->ack.counter);
         break;
     case MKV_FRAME_NACK:
-        reach(&sim->reach, frame->nack.code == MKV_E_FUTURE  ? REACH_NACK_FUTURE
-                           : frame->nack.code == MKV_E_STALE ? REACH_NACK_STALE
-                                                             : REACH_NACK_VOID);
+        reach(&sim->reach, frame->nack.code == MKV_E_FUTURE ? REACH_NACK_FUTURE : REACH_NACK_VOID);
         oracle_excuse(sim, machine, link->seq, frame->nack.counter, frame->nack.counter);
         break;
     case MKV_FRAME_CONFLICT:
@@ -217,12 +215,12 @@ static void publish(struct sim *sim, struct machine *machine, const struct mkv_o
         }
         machine->pings++;
         check_ping(sim, machine, &ping);
+    } else if (mkv_topic_is_svc(sim_root, "server", output->topic)) {
+        sim->n_published++;
+        reach(&sim->reach, REACH_QUERIED);
     } else {
         sim->n_published++;
-        if (!mkv_topic_is_svc(sim_root, "server", output->topic)) {
-            oracle_published(sim, output->topic, output->payload, false);
-            reach(&sim->reach, REACH_STAMPED);
-        }
+        oracle_stamped(sim, machine, output->topic, output->payload);
     }
     if (machine->hears) {
         net_send(
@@ -531,6 +529,7 @@ void machine_start(struct sim *sim, struct machine *machine)
     error = open_store(sim, machine, &report);
     if (error == 0) {
         config = config_of(sim, machine);
+        memcpy(machine->uuid, mkv_store_id(machine->store), sizeof(machine->uuid));
         config.server.restored = report.restored;
         error =
             mkv_server_node_new(&config, machine->store, machine_now(sim, machine), &machine->node);
@@ -596,6 +595,9 @@ void machine_lose_disk(struct machine *machine)
 {
     mkv_disk_free(machine->disk);
     machine->disk = NULL;
+    memcpy(machine->lost_uuid, machine->uuid, sizeof(machine->lost_uuid));
+    machine->has_lost = true;
+    machine->evicted = false;
     machine->forgetful = true;
     machine->last = (struct record){0};
     machine->top = (struct record){0};
@@ -617,6 +619,18 @@ void machine_back_up(struct sim *sim, struct machine *machine)
     error = mkv_disk_snapshot(machine->disk, &backup->disk);
     MKV_ASSERT(error == 0);
     sim_trace(sim, "%s is backed up", machine->name);
+}
+
+/* What it accepts until it hears of it, or merges without having heard of it, does not count either. */
+void machine_evicted(struct machine *machine, const uint8_t uuid[MKV_STORE_ID_LEN])
+{
+    if (memcmp(uuid, machine->lost_uuid, MKV_STORE_ID_LEN) == 0) {
+        machine->has_lost = false;
+    }
+    if (memcmp(uuid, machine->uuid, MKV_STORE_ID_LEN) == 0) {
+        machine->evicted = true;
+        machine->held = (struct record){0};
+    }
 }
 
 /* What it had since is gone, and what it said of itself, too. */

@@ -61,6 +61,9 @@ struct machine {
     bool damaged;   /* rows of its disk were, since it last started */
     bool forgetful; /* its disk went back, or its clock: it may number sessions twice */
     bool accept_restored;
+    uint8_t uuid[MKV_STORE_ID_LEN]; /* of the store on its disk */
+    bool has_lost;                  /* a disk, whose store is still a member */
+    uint8_t lost_uuid[MKV_STORE_ID_LEN];
     int64_t down_until_ms; /* when it is started again */
     unsigned mute_in;      /* it dies after so many inputs, before it speaks; 0: it does not */
     struct clock clock;
@@ -108,6 +111,9 @@ void machine_lose_disk(struct machine *machine);
 /* A backup of the disk as it is, in place of an earlier one; and back to it, if there is one. */
 void machine_back_up(struct sim *sim, struct machine *machine);
 void machine_restore(struct sim *sim, struct machine *machine);
+
+/* Its store @uuid, or the one it lost, is taken out of the cluster. */
+void machine_evicted(struct machine *machine, const uint8_t uuid[MKV_STORE_ID_LEN]);
 
 /* To be called at its deadline. */
 void machine_wake(struct sim *sim, struct machine *machine);

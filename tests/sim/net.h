@@ -20,6 +20,7 @@ enum end_kind {
     END_USER_LINK, /* index: of the user */
     END_USER_MQTT,
     END_RUDE_LINK,
+    END_BOSS,
     END_BROKER, /* index: of the broker */
     END_BRIDGE, /* index: of the broker, number: of the bridge */
 };

@@ -219,6 +219,47 @@ void oracle_published(struct sim *sim,
     }
 }
 
+/* Whether @machine has given that update a tock before, and another one. */
+static bool has_stamped(const struct sim *sim,
+                        const struct machine *machine,
+                        const struct known *known)
+{
+    for (size_t i = 0; i < sim->oracle.n_writes; i++) {
+        const struct write *write = &sim->oracle.writes[i];
+        struct known same = *known;
+
+        same.head.tock = write->known.head.tock;
+        if (write->stamped_by == machine->index + 1 && write->known.head.tock != known->head.tock &&
+            known_equal(&same, &write->known)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* It must not do so twice, or an old value comes back as a new one; unless it lost its memory. */
+void oracle_stamped(struct sim *sim,
+                    const struct machine *machine,
+                    struct mkv_bytes topic,
+                    struct mkv_bytes payload)
+{
+    struct write *write;
+    size_t n = sim->oracle.n_writes;
+
+    oracle_published(sim, topic, payload, false);
+    if (sim->oracle.n_writes == n) {
+        return;
+    }
+    write = &sim->oracle.writes[n];
+    reach(&sim->reach, REACH_STAMPED);
+    if (!machine->forgetful && has_stamped(sim, machine, &write->known)) {
+        sim_fail(sim, "STAMP", "%s stamps counter %llu of session %llu again", machine->name,
+                 (unsigned long long)write->known.head.counter,
+                 (unsigned long long)write->known.head.seq);
+    }
+    write->stamped_by = machine->index + 1;
+}
+
 /* What is acknowledged must be on that disk. */
 
 static bool is_stored(struct sim *sim, const struct machine *machine, struct dot dot)
@@ -334,7 +375,7 @@ static void compare_record(struct sim *sim, struct machine *machine, const struc
             }
         }
         raise(&machine->top.at[key], entry);
-        if (ready) {
+        if (ready && !machine->evicted) {
             raise(&machine->held.at[key], entry);
         }
     }
@@ -368,8 +409,11 @@ void oracle_look(struct sim *sim, struct machine *machine)
     sum = mkv_tree_summary(mkv_store_tree(machine->store), mkv_bytes(NULL, 0));
     if (sum.digest.high != machine->seen.high || sum.digest.low != machine->seen.low ||
         machine_ready(machine) != machine->was_ready) {
+        bool joins = machine_ready(machine) && !machine->was_ready;
+
         machine->seen = sum.digest;
         machine->was_ready = machine_ready(machine);
+        machine->evicted = machine->evicted && !joins;
         read_record(sim, machine, &now);
         compare_record(sim, machine, &now);
         machine->last = now;
@@ -426,9 +470,7 @@ struct known oracle_truth(const struct sim *sim, unsigned key)
     struct known truth = {0};
 
     for (unsigned i = 0; i < sim->n_machines; i++) {
-        if (!sim->machines[i].evicted) {
-            raise(&truth, &sim->machines[i].held.at[key]);
-        }
+        raise(&truth, &sim->machines[i].held.at[key]);
     }
     return truth;
 }

@@ -44,6 +44,7 @@ struct write {
     bool has_tock;
     bool doubtful; /* its dot is not its own, or not its alone */
     bool refused;
+    unsigned stamped_by; /* a machine, plus 1; 0: by none */
     unsigned key;
     size_t next;     /* of the same key, before; SIZE_MAX: none */
     size_t next_dot; /* whose dot has the same hash; likewise */
@@ -82,6 +83,12 @@ void oracle_published(struct sim *sim,
                       struct mkv_bytes topic,
                       struct mkv_bytes payload,
                       bool doubtful);
+
+/* A machine publishes one that it has given a tock, or one of its own. */
+void oracle_stamped(struct sim *sim,
+                    const struct machine *machine,
+                    struct mkv_bytes topic,
+                    struct mkv_bytes payload);
 
 /* The machine has done something: compares what it has committed now with what it had. */
 void oracle_look(struct sim *sim, struct machine *machine);

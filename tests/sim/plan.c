@@ -45,7 +45,7 @@ void plan_draw(struct plan *plan, struct prng *prng, const struct fault_rates *r
     unsigned total = 0;
     int64_t at_ms = 0;
 
-    *plan = (struct plan){.n = 20 + (unsigned)prng_below(prng, 1 + prng_below(prng, 200))};
+    *plan = (struct plan){.n = 30 + (unsigned)prng_below(prng, 1 + prng_below(prng, 370))};
     for (unsigned i = 0; i < FAULTS_N; i++) {
         total += fault_kind((enum fault)i) == FAULT_STEP ? rates->of[i] : 0;
     }

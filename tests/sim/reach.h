@@ -16,7 +16,6 @@
     X(REPEAT_ASKED,      "a server asks for a repeat")                                             \
     X(VOIDED,            "a client says that counters are void (17)")                              \
     X(NACK_FUTURE,       "a tock is refused as too great (1)")                                     \
-    X(NACK_STALE,        "a tock is refused as too small (3)")                                     \
     X(NACK_VOID,         "a counter is given up (17)")                                             \
     X(STAMPED,           "a missing tock is stamped (2)")                                          \
     X(EQUIVOCATION,      "one dot with different content is merged (4, 20)")                       \
@@ -37,6 +36,8 @@
     X(WATCH_WITHDRAWN,   "a watcher is told that an entry was none")                               \
     X(QUARANTINED,       "an entry is set aside (35)")                                              \
     X(ACCEPTED,          "a restored store starts because it is told to")                           \
+    X(REST,              "nothing is left to be forgotten")                                        \
+    X(EVICTED,           "a server is evicted (35)")                                               \
     X(FLOOR,             "a floor is raised (34)")                                                  \
     X(QUERIED,           "a client finds its server by MQTT")
 /* clang-format on */

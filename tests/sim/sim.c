@@ -7,13 +7,15 @@
 #include "base/assert.h"
 #include "step.h"
 
-#define START_MS    1000
-#define EPOCH_MS    INT64_C(200000000000) /* a day in 2026 */
-#define STILL_MAX   20000U                /* events at one time: who never rests is at fault */
-#define EVENTS_MAX  3000000U
-#define HEAL_PINGS  60 /* within so many all must be equal */
-#define QUIET_PINGS 3
-#define USERS_MS    240000
+#define START_MS     1000
+#define EPOCH_MS     INT64_C(200000000000) /* a day in 2026 */
+#define STILL_MAX    20000U                /* events at one time: who never rests is at fault */
+#define EVENTS_MAX   3000000U
+#define HEAL_MS      70000 /* within so long all must be equal: servers wait a minute to try again ... */
+#define HEAL_PINGS   10 /* ... and so many pings more */
+#define QUIET_PINGS  3
+#define FORGET_PINGS 8
+#define USERS_MS     240000
 
 const struct mkv_bytes sim_root = {(const uint8_t *)SIM_ROOT, sizeof(SIM_ROOT) - 1};
 
@@ -116,6 +118,9 @@ void sim_arrive(struct sim *sim, struct pipe *pipe, unsigned side, const struct 
         break;
     case END_RUDE_LINK:
         rude_arrive(sim, pipe, side, letter);
+        break;
+    case END_BOSS:
+        boss_arrive(sim, pipe, letter);
         break;
     case END_BROKER:
     case END_BRIDGE:
@@ -254,15 +259,17 @@ static void storm(struct sim *sim)
 }
 
 /* Waits until all are equal. */
-static void converge(struct sim *sim, int64_t ping_ms)
+static void converge(struct sim *sim)
 {
+    int64_t ping_ms = sim->times.ping_ms;
     int64_t begin_ms = sim->now_ms;
     char text[300];
 
     while (!check_equal(sim) && !sim->result.failed) {
-        if (sim->now_ms - begin_ms > HEAL_PINGS * ping_ms) {
+        if (sim->now_ms - begin_ms > HEAL_MS + HEAL_PINGS * ping_ms) {
             check_explain(sim, text, sizeof(text));
-            sim_fail(sim, "I1", "not equal after %d pings: %s", HEAL_PINGS, text);
+            sim_fail(sim, "I1", "not equal after %lld ms: %s", (long long)(sim->now_ms - begin_ms),
+                     text);
             return;
         }
         sim_run_until(sim, sim->now_ms + 500);
@@ -296,6 +303,32 @@ static void check_quiet(struct sim *sim)
     }
 }
 
+/*
+ * When all members are there, what is deleted is forgotten everywhere after a horizon, and then
+ * nobody writes to his disk any more.
+ */
+static void check_rest(struct sim *sim)
+{
+    uint64_t n_commits = 0;
+
+    if (sim->result.failed || !check_members(sim)) {
+        return;
+    }
+    sim_run_until(sim, sim->now_ms + sim->times.horizon_ms + FORGET_PINGS * sim->times.ping_ms);
+    check_forgotten(sim);
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t n = check_commits(sim);
+
+        if (i == 1 && n != n_commits) {
+            sim_fail(sim, "I13", "%llu commits while there was nothing to store",
+                     (unsigned long long)(n - n_commits));
+        }
+        n_commits = n;
+        sim_run_until(sim, sim->now_ms + QUIET_PINGS * sim->times.ping_ms);
+    }
+    reach(&sim->reach, REACH_REST);
+}
+
 /* If all that is left has been restored, somebody has to say that this is all there is. */
 static void help_restored(struct sim *sim)
 {
@@ -321,14 +354,15 @@ static void heal(struct sim *sim)
     step_heal(sim);
     sim_run_until(sim, sim->now_ms + sim->times.ping_ms);
     help_restored(sim);
-    converge(sim, sim->times.ping_ms);
+    converge(sim);
     while (sim->n_astray > 0 && !sim->result.failed) {
         sim_run_until(sim, sim->now_ms + sim->times.ping_ms);
     }
     satisfy_users(sim);
-    converge(sim, sim->times.ping_ms);
+    converge(sim);
     check_quiet(sim);
-    converge(sim, sim->times.ping_ms);
+    check_rest(sim);
+    converge(sim);
     if (!sim->result.failed) {
         check_end(sim);
     }
@@ -340,6 +374,8 @@ static void draw_net(struct sim *sim)
 {
     bool slow = sim->rates.of[FAULT_SLOW] > 0;
     bool narrow = sim->rates.of[FAULT_NARROW] > 0;
+    int64_t ping_ms = 1000 * (2 + (int64_t)prng_below(&sim->prng, 9));
+    int64_t n_pings = 3 + (int64_t)prng_below(&sim->prng, 12); /* in a horizon */
 
     sim->net.delay_max_ms =
         slow ? 2000 : (int64_t)prng_below(&sim->prng, 1 + prng_below(&sim->prng, 30));
@@ -349,9 +385,9 @@ static void draw_net(struct sim *sim)
         .queue_max = narrow ? 5 : 1000,
         .payload_max = sim->rates.of[FAULT_OVERSIZE] > 0 ? 200 : 0,
     };
-    sim->times = (struct mkv_cluster_times){.ping_ms = 10000,
+    sim->times = (struct mkv_cluster_times){.ping_ms = ping_ms,
                                             .join_wait_ms = 1000,
-                                            .horizon_ms = 120000,
+                                            .horizon_ms = ping_ms * n_pings,
                                             .grace_ms = 500,
                                             .query_ms = 300};
 }
@@ -419,6 +455,7 @@ static void draw_users(struct sim *sim)
     for (unsigned i = 0; i < sim->n_rudes; i++) {
         rude_init(sim, i);
     }
+    boss_init(sim);
 }
 
 static void begin(struct sim *sim)
@@ -433,7 +470,8 @@ static void begin(struct sim *sim)
     }
     sim->now_ms = START_MS;
     draw_net(sim);
-    oracle_init(&sim->oracle, 2 + (unsigned)prng_below(&sim->prng, ORACLE_PATHS_MAX - 1));
+    oracle_init(&sim->oracle,
+                1 + (unsigned)prng_below(&sim->prng, 1 + prng_below(&sim->prng, ORACLE_PATHS_MAX)));
     draw_brokers(sim);
     draw_machines(sim);
     draw_users(sim);

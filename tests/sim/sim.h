@@ -10,6 +10,7 @@
 #ifndef MKV_TESTS_SIM_SIM_H
 #define MKV_TESTS_SIM_SIM_H
 
+#include "boss.h"
 #include "broker.h"
 #include "check.h"
 #include "machine.h"
@@ -83,6 +84,7 @@ struct sim {
     struct machine machines[SIM_MACHINES_MAX];
     struct user users[SIM_USERS_MAX];
     struct rude rudes[SIM_RUDES_MAX];
+    struct boss boss;
 };
 
 /* Runs one seed from beginning to end. */

@@ -228,6 +228,21 @@ static void lose_disk(struct sim *sim, struct prng *prng)
     }
 }
 
+static void restore(struct sim *sim, struct prng *prng)
+{
+    unsigned which = (unsigned)prng_below(prng, sim->n_machines);
+
+    for (unsigned i = 0; i < sim->n_machines; i++) {
+        struct machine *machine = &sim->machines[(which + i) % sim->n_machines];
+
+        if (machine->backup.disk != NULL) {
+            machine_restore(sim, machine);
+            return;
+        }
+    }
+    machine_back_up(sim, &sim->machines[which]);
+}
+
 static void join(struct sim *sim)
 {
     for (unsigned i = 0; i < sim->n_machines; i++) {
@@ -304,6 +319,30 @@ static void step_net(struct sim *sim, enum fault what, struct prng *prng)
     }
 }
 
+/* Mostly one that is down, or whose disk is lost. */
+static void evict(struct sim *sim, struct prng *prng)
+{
+    unsigned asked = (unsigned)prng_below(prng, sim->n_machines);
+    unsigned which = (unsigned)prng_below(prng, sim->n_machines);
+    bool any = prng_below(prng, 4) == 0;
+
+    for (unsigned i = 0; i < sim->n_machines; i++) {
+        const struct machine *machine = &sim->machines[(which + i) % sim->n_machines];
+
+        if (machine->index == asked || !machine->exists) {
+            continue;
+        }
+        if (machine->has_lost) {
+            boss_evict(sim, asked, machine->index, machine->lost_uuid);
+            return;
+        }
+        if (machine->node == NULL || any) {
+            boss_evict(sim, asked, machine->index, machine->uuid);
+            return;
+        }
+    }
+}
+
 static void step_machine(struct sim *sim, enum fault what, struct prng *prng)
 {
     switch (what) {
@@ -332,9 +371,10 @@ static void step_machine(struct sim *sim, enum fault what, struct prng *prng)
         machine_back_up(sim, some_machine(sim, prng));
         break;
     case FAULT_RESTORE:
-        machine_restore(sim, some_machine(sim, prng));
+        restore(sim, prng);
         break;
     case FAULT_EVICT:
+        evict(sim, prng);
         break;
     default:
         join(sim);

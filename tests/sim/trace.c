@@ -12,7 +12,7 @@ static const char *const letters[] = {"open",        "opened",  "refused",   "fr
 
 static void name_end(const struct end *end, char text[16])
 {
-    static const char *const kinds[] = {"s", "s", "user", "user", "rude", "b", "b"};
+    static const char *const kinds[] = {"s", "s", "user", "user", "rude", "boss", "b", "b"};
 
     (void)snprintf(text, 16, "%s%u", kinds[end->kind], end->index % 100);
 }
