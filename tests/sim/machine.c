@@ -12,6 +12,8 @@
 #define RESTART_MS    1000 /* after a failure */
 #define STOPPED_MS    20000
 
+static void after(struct sim *sim, struct machine *machine);
+
 static const char *const services[] = {"query", "birth", "act", "server"};
 
 /* Time. */
@@ -245,6 +247,28 @@ static void stop(struct sim *sim, struct machine *machine, const struct mkv_outp
     machine->down_until_ms = sim->now_ms + STOPPED_MS;
 }
 
+static void closed_link(struct sim *sim, struct event *event)
+{
+    struct machine *machine = event->subject;
+
+    if (machine->node != NULL && machine->boots == event->b) {
+        mkv_server_node_link_closed(machine->node, machine_now(sim, machine), event->a);
+        after(sim, machine);
+    }
+}
+
+/* The server learns of it like of any other end. */
+static void close_link(struct sim *sim, struct machine *machine, struct machine_link *link)
+{
+    net_close(sim, link->pipe, link->side);
+    link->pipe = NULL;
+    queue_push(&sim->queue, (struct event){.at_ms = sim->now_ms,
+                                           .run = closed_link,
+                                           .subject = machine,
+                                           .a = link->number,
+                                           .b = machine->boots});
+}
+
 static void carry(struct sim *sim, struct machine *machine, const struct mkv_output *output)
 {
     struct machine_link *link = NULL;
@@ -261,8 +285,7 @@ static void carry(struct sim *sim, struct machine *machine, const struct mkv_out
         break;
     case MKV_OUTPUT_CLOSE:
         if (link != NULL) {
-            net_close(sim, link->pipe, link->side);
-            link->pipe = NULL;
+            close_link(sim, machine, link);
         }
         break;
     case MKV_OUTPUT_PUBLISH:

@@ -375,8 +375,8 @@ static void compare_record(struct sim *sim, struct machine *machine, const struc
             }
         }
         raise(&machine->top.at[key], entry);
-        if (ready && !machine->evicted) {
-            raise(&machine->held.at[key], entry);
+        if (ready && !machine->evicted) { /* a deletion that is forgotten held until then */
+            raise(&machine->held.at[key], entry->has || last->head.present ? entry : last);
         }
     }
 }

@@ -311,7 +311,7 @@ static void check_rest(struct sim *sim)
 {
     uint64_t n_commits = 0;
 
-    if (sim->result.failed || !check_members(sim)) {
+    if (sim->result.failed || !check_members(sim) || sim->rates.of[FAULT_LOOP] > 0) {
         return;
     }
     sim_run_until(sim, sim->now_ms + sim->times.horizon_ms + FORGET_PINGS * sim->times.ping_ms);
@@ -337,14 +337,15 @@ static void help_restored(struct sim *sim)
             return;
         }
     }
-    for (unsigned i = 0; i < sim->n_machines; i++) {
+    for (unsigned i = 0, n = 0; i < sim->n_machines; i++) {
         struct machine *machine = &sim->machines[i];
 
-        if (machine->exists && !machine->gone) {
+        if (machine->exists && !machine->gone && n++ == 0) {
             reach(&sim->reach, REACH_ACCEPTED);
             machine->accept_restored = true;
             machine_kill(sim, machine, false);
-            return;
+        } else {
+            machine->held = (struct record){0}; /* given up by him who accepts the first one */
         }
     }
 }

@@ -32,6 +32,11 @@ static void tell_frames(struct mkv_bytes stream, char *text, size_t size)
         if (mkv_frame_decode(map, &frame) == 0) {
             at += (size_t)snprintf(text + at, size - at, " kind %d id %llu", (int)frame.kind,
                                    (unsigned long long)frame.id);
+            if (frame.kind == MKV_FRAME_READ && frame.read.has_since && at < size) {
+                at += (size_t)snprintf(text + at, size - at, " since %llu of boot %llx",
+                                       (unsigned long long)frame.read.since.position,
+                                       (unsigned long long)frame.read.since.nonce);
+            }
             if (frame.kind == MKV_FRAME_ERROR && at < size) {
                 at +=
                     (size_t)snprintf(text + at, size - at, " error %d '%.*s'", frame.error.code,
@@ -49,13 +54,13 @@ static void tell_ping(struct mkv_bytes payload, char *text, size_t size)
     if (mkv_ping_decode(payload, &ping) == 0) {
         (void)snprintf(
             text, size,
-            " %.*s no %llu state %u at %llu count %llu digest %02x%02x tock %llu "
+            " %.*s boot %llx no %llu state %u at %llu count %llu digest %02x%02x tock %llu "
             "horizon %llu complete %llu floor %llu",
-            (int)ping.name.len, (const char *)ping.name.at, (unsigned long long)ping.number,
-            ping.state, (unsigned long long)ping.position, (unsigned long long)ping.count,
-            ping.digest[0], ping.digest[1], (unsigned long long)(ping.tock >> 12),
-            (unsigned long long)(ping.horizon >> 12), (unsigned long long)(ping.complete >> 12),
-            (unsigned long long)(ping.floor >> 12));
+            (int)ping.name.len, (const char *)ping.name.at, (unsigned long long)ping.nonce,
+            (unsigned long long)ping.number, ping.state, (unsigned long long)ping.position,
+            (unsigned long long)ping.count, ping.digest[0], ping.digest[1],
+            (unsigned long long)(ping.tock >> 12), (unsigned long long)(ping.horizon >> 12),
+            (unsigned long long)(ping.complete >> 12), (unsigned long long)(ping.floor >> 12));
     }
 }
 
