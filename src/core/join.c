@@ -13,6 +13,7 @@
 #define WAIT_FOR_MEMBERS 3     /* times longer if there are others, who may just be slower */
 #define PATIENCE         5     /* times longer if another one should start first, and does not */
 #define SAY_AGAIN_MS     60000 /* why it does not go on */
+#define NUMBERS_SKIPPED  UINT32_MAX /* at random, at most: as if some weeks had passed */
 
 void mkv_join_again(struct mkv_server *server, struct mkv_now now, const char *why)
 {
@@ -37,7 +38,11 @@ void mkv_join_again(struct mkv_server *server, struct mkv_now now, const char *w
     mkv_server_wake_at(server, now.ms);
 }
 
-/* A number of ours may have been given out after the copy was made that this store is. */
+/*
+ * A number of ours may have been given out after the copy was made that this store is: to somebody
+ * who has written something, or who has not yet.  Those who start the same copy twice must not give
+ * the same ones either.
+ */
 static void skip_own_numbers(struct mkv_server *server)
 {
     const struct mkv_tree *tree = mkv_store_tree(server->store);
@@ -51,6 +56,7 @@ static void skip_own_numbers(struct mkv_server *server)
         }
         found = mkv_tree_next(tree, entry.key, &entry);
     }
+    server->seq_last += mkv_store_place(server->store).nonce & NUMBERS_SKIPPED;
 }
 
 static void become_ready(struct mkv_server *server, struct mkv_now now)

@@ -424,17 +424,24 @@ int mkv_rows_move_mark(struct mkv_server *server, uint64_t mark)
     return error;
 }
 
-/* Takes a session back to what the store knows of it. */
+/*
+ * Takes a session back to what the store knows of it.  One that was refused something has no row,
+ * but what was stamped for it must not be stamped again; its client cannot resume it, so what has
+ * been dropped now comes again in another one.
+ */
 static int reload_session(struct mkv_server *server,
                           struct mkv_now now,
                           struct mkv_session *session)
 {
-    int error = load_seen(server, session->seq, &session->seen);
+    struct mkv_seen seen = {0};
+    int error = load_seen(server, session->seq, &seen);
 
     session->stored = error == 0;
     if (error == MKV_E_NOT_FOUND) {
-        session->seen = (struct mkv_seen){0};
         error = 0;
+    }
+    if (session->stored || !session->refused) {
+        session->seen = seen;
     }
     mkv_session_attach(session, now, &server->config.session_limits, session->link);
     return error;
