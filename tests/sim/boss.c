@@ -54,6 +54,7 @@ static void take_frames(struct sim *sim, struct mkv_bytes stream)
         }
         if (mkv_frame_decode(map, &frame) == 0 && frame.kind == MKV_FRAME_DONE) {
             reach(&sim->reach, REACH_EVICTED);
+            machine_eviction_done(&sim->machines[sim->boss.evicts], sim->boss.uuid);
         }
         stream = mkv_bytes_after(stream, used);
     }

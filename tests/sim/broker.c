@@ -132,7 +132,7 @@ static void deliver(struct sim *sim,
         struct letter letter = {.parcel = parcel, .hops = hops};
         uint64_t horizon_ms = (uint64_t)sim->times.horizon_ms;
 
-        if (strikes(sim, FAULT_LATE)) {
+        if (parcel->qos > 0 && strikes(sim, FAULT_LATE)) {
             stray(sim, broker, session, letter,
                   (int64_t)(horizon_ms + prng_below(&sim->prng, 4 * horizon_ms)));
         } else if (strikes(sim, FAULT_REORDER)) {

@@ -285,11 +285,13 @@ bool check_users(struct sim *sim, bool complain)
         const struct user *user = &sim->users[i];
         const char *fault = user->watch_id != 0 ? watch_fault(sim, user, machine) : NULL;
 
-        if (user->n_open == 0 && fault == NULL) {
+        if (user->n_open == 0 && fault == NULL && user_connected(user)) {
             continue;
         }
         if (complain && user->n_open > 0) {
             sim_fail(sim, "I5", "user %u waits in vain for %u writes", i, user->n_open);
+        } else if (complain && fault == NULL) {
+            sim_fail(sim, "LINK", "user %u finds no server", i);
         } else if (complain) {
             sim_fail(sim, "I15", "the watch of user %u: %s", i, fault);
         }

@@ -218,10 +218,8 @@ static void publish(struct sim *sim, struct machine *machine, const struct mkv_o
         machine->pings++;
         check_ping(sim, machine, &ping);
     } else if (mkv_topic_is_svc(sim_root, "server", output->topic)) {
-        sim->n_published++;
         reach(&sim->reach, REACH_QUERIED);
     } else {
-        sim->n_published++;
         oracle_stamped(sim, machine, output->topic, output->payload);
     }
     if (machine->hears) {
@@ -517,9 +515,10 @@ static int open_store(struct sim *sim, struct machine *machine, struct mkv_store
     prng_fill(&sim->prng, options.id, sizeof(options.id));
     memset(options.digest_key, 9, sizeof(options.digest_key));
     error = mkv_store_open_disk(machine->disk, &options, &machine->store, ret_report);
-    if (error == 0 && machine->damaged) {
+    if (error == 0 && (machine->damaged || machine->replaced)) {
+        oracle_look_anew(sim, machine, machine->damaged);
         machine->damaged = false;
-        oracle_look_anew(sim, machine);
+        machine->replaced = false;
     }
     if (error == 0 && ret_report->lost) {
         machine->ping.floor = 0; /* it reads all again */
@@ -638,7 +637,8 @@ void machine_back_up(struct sim *sim, struct machine *machine)
         return;
     }
     mkv_disk_free(backup->disk);
-    *backup = (struct machine_backup){.held = machine->held};
+    *backup = (struct machine_backup){.top = machine->top};
+    memcpy(backup->uuid, machine->uuid, sizeof(backup->uuid));
     error = mkv_disk_snapshot(machine->disk, &backup->disk);
     MKV_ASSERT(error == 0);
     sim_trace(sim, "%s is backed up", machine->name);
@@ -647,16 +647,23 @@ void machine_back_up(struct sim *sim, struct machine *machine)
 /* What it accepts until it hears of it, or merges without having heard of it, does not count either. */
 void machine_evicted(struct machine *machine, const uint8_t uuid[MKV_STORE_ID_LEN])
 {
-    if (memcmp(uuid, machine->lost_uuid, MKV_STORE_ID_LEN) == 0) {
-        machine->has_lost = false;
-    }
     if (memcmp(uuid, machine->uuid, MKV_STORE_ID_LEN) == 0) {
         machine->evicted = true;
         machine->held = (struct record){0};
     }
 }
 
-/* What it had since is gone, and what it said of itself, too. */
+void machine_eviction_done(struct machine *machine, const uint8_t uuid[MKV_STORE_ID_LEN])
+{
+    if (memcmp(uuid, machine->lost_uuid, MKV_STORE_ID_LEN) == 0) {
+        machine->has_lost = false;
+    }
+}
+
+/*
+ * What it had since is gone, and what it said of itself, too.  Until it is one of them again, what it
+ * has does not count: the others know better what has become of it.
+ */
 void machine_restore(struct sim *sim, struct machine *machine)
 {
     struct machine_backup *backup = &machine->backup;
@@ -668,9 +675,15 @@ void machine_restore(struct sim *sim, struct machine *machine)
     machine_kill(sim, machine, false);
     error = mkv_disk_restore(machine->disk, backup->disk);
     MKV_ASSERT(error == 0);
-    machine->damaged = true;
+    machine->replaced = true;
     machine->forgetful = true;
-    machine->held = backup->held;
+    machine->n_acks = 0;
+    machine->top = backup->top;
+    machine->held = (struct record){0};
+    if (memcmp(machine->uuid, backup->uuid, MKV_STORE_ID_LEN) != 0) {
+        memcpy(machine->lost_uuid, machine->uuid, sizeof(machine->lost_uuid));
+        machine->has_lost = true;
+    }
     machine->ping = (struct mkv_ping){0};
     reach(&sim->reach, ++backup->n_restored > 1 ? REACH_RESTORED_TWICE : REACH_RESTORED);
     sim_trace(sim, "%s is restored", machine->name);

@@ -41,7 +41,8 @@ struct machine_ack {
 
 struct machine_backup {
     struct mkv_disk *disk;
-    struct record held;
+    struct record top;
+    uint8_t uuid[MKV_STORE_ID_LEN];
     unsigned n_restored;
 };
 
@@ -59,6 +60,7 @@ struct machine {
     bool evicted;   /* what it held alone does not count */
     bool moves;     /* it joins another cluster */
     bool damaged;   /* rows of its disk were, since it last started */
+    bool replaced;  /* what is on its disk was, likewise */
     bool forgetful; /* its disk went back, or its clock: it may number sessions twice */
     bool accept_restored;
     uint8_t uuid[MKV_STORE_ID_LEN]; /* of the store on its disk */
@@ -114,6 +116,9 @@ void machine_restore(struct sim *sim, struct machine *machine);
 
 /* Its store @uuid, or the one it lost, is taken out of the cluster. */
 void machine_evicted(struct machine *machine, const uint8_t uuid[MKV_STORE_ID_LEN]);
+
+/* ... and somebody has said that this is done. */
+void machine_eviction_done(struct machine *machine, const uint8_t uuid[MKV_STORE_ID_LEN]);
 
 /* To be called at its deadline. */
 void machine_wake(struct sim *sim, struct machine *machine);

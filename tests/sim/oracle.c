@@ -199,6 +199,7 @@ void oracle_published(struct sim *sim,
         mkv_topic_to_path(sim_root, MKV_PROFILE_PLAIN, topic, &oracle->scratch) != 0) {
         return;
     }
+    sim->n_published++;
     key = oracle_key(oracle, mkv_buf_bytes(&oracle->scratch));
     if (key == ORACLE_KEYS_MAX) {
         return;
@@ -422,12 +423,16 @@ void oracle_look(struct sim *sim, struct machine *machine)
     check_acks(sim, machine);
 }
 
-void oracle_look_anew(struct sim *sim, struct machine *machine)
+void oracle_look_anew(struct sim *sim, struct machine *machine, bool damaged)
 {
     struct record now;
 
     read_record(sim, machine, &now);
     machine->last = now;
+    machine->seen = mkv_tree_summary(mkv_store_tree(machine->store), mkv_bytes(NULL, 0)).digest;
+    if (!damaged) {
+        return;
+    }
     machine->top = now;
     machine->n_acks = 0;
     for (unsigned key = 0; key < ORACLE_KEYS_MAX; key++) {
@@ -435,7 +440,6 @@ void oracle_look_anew(struct sim *sim, struct machine *machine)
             machine->held.at[key] = now.at[key];
         }
     }
-    machine->seen = mkv_tree_summary(mkv_store_tree(machine->store), mkv_bytes(NULL, 0)).digest;
 }
 
 void oracle_set_aside(struct sim *sim, struct machine *machine, struct mkv_bytes rows)

@@ -93,8 +93,8 @@ void oracle_stamped(struct sim *sim,
 /* The machine has done something: compares what it has committed now with what it had. */
 void oracle_look(struct sim *sim, struct machine *machine);
 
-/* Its disk is another one now, or some of it is gone: what it has is what it has. */
-void oracle_look_anew(struct sim *sim, struct machine *machine);
+/* Its disk is another one now; @damaged: some of it is gone, and what it has is what it has. */
+void oracle_look_anew(struct sim *sim, struct machine *machine, bool damaged);
 
 /* Rows of its disk are gone, though not the knowledge that they had been acknowledged. */
 void oracle_excuse_all(struct sim *sim, const struct machine *machine);

@@ -56,7 +56,6 @@ static void publish(struct sim *sim,
         sim_publish_later(sim, (unsigned)prng_below(prng, sim->n_brokers), parcel,
                           (int64_t)prng_below(prng, 1 + prng_below(prng, 200000)));
     }
-    sim->n_published++;
     parcel_unref(parcel);
     mkv_buf_deinit(&topic);
     mkv_buf_deinit(&payload);

@@ -15,6 +15,7 @@
 #define HEAL_PINGS   10 /* ... and so many pings more */
 #define QUIET_PINGS  3
 #define FORGET_PINGS 8
+#define HELP_S       60
 #define USERS_MS     240000
 
 const struct mkv_bytes sim_root = {(const uint8_t *)SIM_ROOT, sizeof(SIM_ROOT) - 1};
@@ -329,13 +330,24 @@ static void check_rest(struct sim *sim)
     reach(&sim->reach, REACH_REST);
 }
 
-/* If all that is left has been restored, somebody has to say that this is all there is. */
-static void help_restored(struct sim *sim)
+static bool is_any_ready(const struct sim *sim)
 {
     for (unsigned i = 0; i < sim->n_machines; i++) {
         if (machine_ready(&sim->machines[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* If all that is left has been restored, somebody has to say that this is all there is. */
+static void help_restored(struct sim *sim)
+{
+    for (unsigned i = 0; i < HELP_S; i++) {
+        if (is_any_ready(sim) || sim->result.failed) {
             return;
         }
+        sim_run_until(sim, sim->now_ms + 1000);
     }
     for (unsigned i = 0, n = 0; i < sim->n_machines; i++) {
         struct machine *machine = &sim->machines[i];

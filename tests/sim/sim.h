@@ -71,7 +71,7 @@ struct sim {
     struct sessions sessions;
     bool raging; /* the storm is on */
     unsigned n_astray;
-    uint64_t n_published; /* but pings */
+    uint64_t n_published; /* updates */
 
     unsigned n_hosts;
     unsigned n_brokers;

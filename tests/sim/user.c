@@ -81,7 +81,6 @@ static void carry_mqtt(struct sim *sim, struct user *user, const struct mkv_clie
     bool publishes = output->kind == MKV_CLIENT_MQTT_PUBLISH;
 
     if (publishes) {
-        sim->n_published++;
         oracle_published(sim, output->text, output->payload, false);
     }
     if (!user->mqtt_up) {
@@ -294,6 +293,11 @@ void user_message(struct sim *sim, struct user *user, struct parcel *parcel)
     if (user->alive && user->mqtt_up) {
         arrive_mqtt(sim, user, &(struct letter){.kind = LETTER_PUBLISH, .parcel = parcel});
     }
+}
+
+bool user_connected(const struct user *user)
+{
+    return user->alive && user->node.client.phase == MKV_CLIENT_UP;
 }
 
 void user_wake(struct sim *sim, struct user *user)

@@ -45,6 +45,8 @@ void user_die(struct sim *sim, struct user *user);
 void user_write(
     struct sim *sim, struct user *user, unsigned key, const uint8_t *value, size_t len, bool blind);
 
+bool user_connected(const struct user *user);
+
 void user_wake(struct sim *sim, struct user *user);
 void user_arrive(struct sim *sim, struct pipe *pipe, unsigned side, const struct letter *letter);
 void user_message(struct sim *sim, struct user *user, struct parcel *parcel);
