@@ -12,8 +12,6 @@
 #define RESTART_MS    1000 /* after a failure */
 #define STOPPED_MS    20000
 
-static void after(struct sim *sim, struct machine *machine);
-
 static const char *const services[] = {"query", "birth", "act", "server"};
 
 /* Time. */
@@ -173,7 +171,7 @@ static void try_mqtt(struct sim *sim, struct event *event)
         (struct letter){.kind = LETTER_CONNECT});
 }
 
-static void plan_mqtt(struct sim *sim, struct machine *machine, int64_t ms)
+void machine_connect(struct sim *sim, struct machine *machine, int64_t ms)
 {
     if (!machine->mqtt_again) {
         machine->mqtt_again = true;
@@ -251,7 +249,7 @@ static void closed_link(struct sim *sim, struct event *event)
 
     if (machine->node != NULL && machine->boots == event->b) {
         mkv_server_node_link_closed(machine->node, machine_now(sim, machine), event->a);
-        after(sim, machine);
+        machine_after(sim, machine);
     }
 }
 
@@ -302,7 +300,7 @@ static void carry(struct sim *sim, struct machine *machine, const struct mkv_out
 }
 
 /* To be called after each call of the node. */
-static void after(struct sim *sim, struct machine *machine)
+void machine_after(struct sim *sim, struct machine *machine)
 {
     struct mkv_output output;
 
@@ -358,7 +356,7 @@ static void take_frames(struct sim *sim,
         }
         overhear_client(sim, machine, number, map);
         mkv_server_node_frame(machine->node, machine_now(sim, machine), number, map);
-        after(sim, machine);
+        machine_after(sim, machine);
         rest = mkv_bytes_after(rest, used);
     }
 }
@@ -376,7 +374,7 @@ static void arrive_link(struct sim *sim,
         link = add_link(machine, pipe, side, ++machine->last_link);
         net_send(sim, pipe, side, (struct letter){.kind = LETTER_OPENED});
         mkv_server_node_link_opened(machine->node, now, link->number, MKV_PEER_LOOPBACK);
-        after(sim, machine);
+        machine_after(sim, machine);
         return;
     }
     if (link == NULL) {
@@ -405,7 +403,7 @@ static void arrive_link(struct sim *sim,
         take_frames(sim, machine, link, letter);
         return;
     }
-    after(sim, machine);
+    machine_after(sim, machine);
 }
 
 void machine_message(struct sim *sim, struct machine *machine, struct parcel *parcel)
@@ -413,7 +411,7 @@ void machine_message(struct sim *sim, struct machine *machine, struct parcel *pa
     if (machine->node != NULL && machine->hears) {
         mkv_server_node_message(machine->node, machine_now(sim, machine), parcel->topic,
                                 parcel->payload, false);
-        after(sim, machine);
+        machine_after(sim, machine);
     }
 }
 
@@ -422,7 +420,7 @@ static void broker_is(struct sim *sim, struct machine *machine, bool there)
     if (machine->hears != there) {
         machine->hears = there;
         mkv_server_node_broker(machine->node, machine_now(sim, machine), there);
-        after(sim, machine);
+        machine_after(sim, machine);
     }
 }
 
@@ -443,7 +441,7 @@ static void arrive_mqtt(struct sim *sim, struct machine *machine, const struct l
     case LETTER_CLOSED:
     case LETTER_REFUSED:
         machine->mqtt = NULL;
-        plan_mqtt(sim, machine, MQTT_RETRY_MS);
+        machine_connect(sim, machine, MQTT_RETRY_MS);
         broker_is(sim, machine, false);
         break;
     default:
@@ -471,248 +469,5 @@ void machine_arrive(struct sim *sim, struct pipe *pipe, unsigned side, const str
 void machine_wake(struct sim *sim, struct machine *machine)
 {
     mkv_server_node_time(machine->node, machine_now(sim, machine));
-    after(sim, machine);
-}
-
-/* Coming and going. */
-
-static int keep_quarantine(void *context, struct mkv_bytes rows)
-{
-    struct machine *machine = context;
-
-    oracle_set_aside(machine->sim, machine, rows);
-    return 0;
-}
-
-static struct mkv_server_node_config config_of(struct sim *sim, struct machine *machine)
-{
-    struct mkv_server_node_config config = {
-        .server = {.name = mkv_bytes_of(machine->name),
-                   .root = sim_root,
-                   .host = mkv_bytes_of(machine->name),
-                   .software = mkv_bytes_of("sim"),
-                   .qos = 1,
-                   .session_limits = {.grace_ms = 200, .void_ms = 30000},
-                   .times = sim->times,
-                   .accept_restored = machine->accept_restored},
-        .window_ms = 2,
-        .quarantine = {.keep = keep_quarantine, .context = machine},
-    };
-
-    prng_fill(&sim->prng, config.server.secret, sizeof(config.server.secret));
-    config.server.links.n = 1;
-    config.server.links.at[0] = mkv_bytes_of(machine->address);
-    config.server.brokers.n = 1;
-    config.server.brokers.at[0] = mkv_bytes_of(machine->broker_address);
-    return config;
-}
-
-static int open_store(struct sim *sim, struct machine *machine, struct mkv_store_report *ret_report)
-{
-    struct mkv_store_options options = {.boot_nonce = prng_next(&sim->prng) >> 1};
-    int error;
-
-    prng_fill(&sim->prng, options.id, sizeof(options.id));
-    memset(options.digest_key, 9, sizeof(options.digest_key));
-    error = mkv_store_open_disk(machine->disk, &options, &machine->store, ret_report);
-    if (error == 0 && (machine->damaged || machine->replaced)) {
-        oracle_look_anew(sim, machine, machine->damaged);
-        machine->damaged = false;
-        machine->replaced = false;
-    }
-    if (error == 0 && ret_report->lost) {
-        machine->ping.floor = 0; /* it reads all again */
-    }
-    if (error == 0 && ret_report->n_corrupt > 0) {
-        oracle_excuse_all(sim, machine);
-        reach(&sim->reach, REACH_ROW_LOST);
-    }
-    if (error == 0 && ret_report->lost) {
-        machine->ping.floor = 0; /* below which it has everything: not so any more */
-    }
-    return error;
-}
-
-void machine_start(struct sim *sim, struct machine *machine)
-{
-    struct mkv_server_node_config config;
-    struct mkv_store_report report = {0};
-    int error;
-
-    if (machine->node != NULL || machine->gone) {
-        return;
-    }
-    if (machine->disk == NULL) {
-        machine->disk = mkv_disk_new(0);
-        MKV_ASSERT(machine->disk != NULL);
-    }
-    machine->exists = true;
-    machine->boots++;
-    error = open_store(sim, machine, &report);
-    if (error == 0) {
-        config = config_of(sim, machine);
-        memcpy(machine->uuid, mkv_store_id(machine->store), sizeof(machine->uuid));
-        config.server.restored = report.restored;
-        error =
-            mkv_server_node_new(&config, machine->store, machine_now(sim, machine), &machine->node);
-        if (error != 0) {
-            mkv_store_close(machine->store);
-            machine->store = NULL;
-        }
-    }
-    if (error != 0) {
-        machine->down_until_ms = sim->now_ms + RESTART_MS;
-        return;
-    }
-    sim_trace(sim, "%s starts", machine->name);
-    machine->down_until_ms = 0;
-    machine->mqtt_again = false;
-    machine->was_ready = false;
-    after(sim, machine);
-    if (machine->node != NULL) {
-        plan_mqtt(sim, machine, 1);
-    }
-}
-
-void machine_kill(struct sim *sim, struct machine *machine, bool silently)
-{
-    if (machine->node == NULL) {
-        return;
-    }
-    sim_trace(sim, "%s is killed", machine->name);
-    if (mkv_store_dirty(machine->store)) {
-        reach(&sim->reach, REACH_KILLED_OPEN);
-    }
-    mkv_server_node_free(machine->node);
-    mkv_store_close(machine->store);
-    machine->node = NULL;
-    machine->store = NULL;
-    machine->mqtt = NULL;
-    machine->hears = false;
-    machine->mute_in = 0;
-    machine->deadline_ms = INT64_MAX;
-    memset(machine->links, 0, sizeof(machine->links));
-    memset(machine->set_aside, 0, sizeof(machine->set_aside));
-    net_host_dies(sim, machine->host, silently);
-    if (machine->down_until_ms <= sim->now_ms) {
-        machine->down_until_ms = sim->now_ms + RESTART_MS;
-    }
-}
-
-void machine_leave(struct sim *sim, struct machine *machine)
-{
-    if (machine->node == NULL) {
-        return;
-    }
-    mkv_server_node_leave(machine->node, machine_now(sim, machine));
-    after(sim, machine);
-    if (machine->node != NULL) {
-        mkv_server_node_flush(machine->node, machine_now(sim, machine));
-        after(sim, machine);
-    }
-    machine_kill(sim, machine, false);
-}
-
-void machine_lose_disk(struct machine *machine)
-{
-    mkv_disk_free(machine->disk);
-    machine->disk = NULL;
-    memcpy(machine->lost_uuid, machine->uuid, sizeof(machine->lost_uuid));
-    machine->has_lost = true;
-    machine->evicted = false;
-    machine->forgetful = true;
-    machine->last = (struct record){0};
-    machine->top = (struct record){0};
-    machine->held = (struct record){0};
-    machine->seen = (struct mkv_digest){0};
-    machine->ping = (struct mkv_ping){0};
-}
-
-void machine_back_up(struct sim *sim, struct machine *machine)
-{
-    struct machine_backup *backup = &machine->backup;
-    int error;
-
-    if (machine->disk == NULL || (machine->node != NULL && mkv_store_dirty(machine->store))) {
-        return;
-    }
-    mkv_disk_free(backup->disk);
-    *backup = (struct machine_backup){.top = machine->top};
-    memcpy(backup->uuid, machine->uuid, sizeof(backup->uuid));
-    error = mkv_disk_snapshot(machine->disk, &backup->disk);
-    MKV_ASSERT(error == 0);
-    sim_trace(sim, "%s is backed up", machine->name);
-}
-
-/* What it accepts until it hears of it, or merges without having heard of it, does not count either. */
-void machine_evicted(struct machine *machine, const uint8_t uuid[MKV_STORE_ID_LEN])
-{
-    if (memcmp(uuid, machine->uuid, MKV_STORE_ID_LEN) == 0) {
-        machine->evicted = true;
-        machine->held = (struct record){0};
-    }
-}
-
-void machine_eviction_done(struct machine *machine, const uint8_t uuid[MKV_STORE_ID_LEN])
-{
-    if (memcmp(uuid, machine->lost_uuid, MKV_STORE_ID_LEN) == 0) {
-        machine->has_lost = false;
-    }
-}
-
-/*
- * What it had since is gone, and what it said of itself, too.  Until it is one of them again, what it
- * has does not count: the others know better what has become of it.
- */
-void machine_restore(struct sim *sim, struct machine *machine)
-{
-    struct machine_backup *backup = &machine->backup;
-    int error;
-
-    if (machine->disk == NULL || backup->disk == NULL) {
-        return;
-    }
-    machine_kill(sim, machine, false);
-    error = mkv_disk_restore(machine->disk, backup->disk);
-    MKV_ASSERT(error == 0);
-    machine->replaced = true;
-    machine->forgetful = true;
-    machine->n_acks = 0;
-    machine->top = backup->top;
-    machine->held = (struct record){0};
-    if (memcmp(machine->uuid, backup->uuid, MKV_STORE_ID_LEN) != 0) {
-        memcpy(machine->lost_uuid, machine->uuid, sizeof(machine->lost_uuid));
-        machine->has_lost = true;
-    }
-    machine->ping = (struct mkv_ping){0};
-    reach(&sim->reach, ++backup->n_restored > 1 ? REACH_RESTORED_TWICE : REACH_RESTORED);
-    sim_trace(sim, "%s is restored", machine->name);
-}
-
-void machine_init(struct sim *sim, unsigned index, unsigned broker)
-{
-    struct machine *machine = &sim->machines[index];
-
-    *machine = (struct machine){
-        .sim = sim,
-        .index = index,
-        .host = sim->n_hosts++,
-        .broker = broker,
-        .clock = {.trusted = true},
-        .deadline_ms = INT64_MAX,
-    };
-    (void)snprintf(machine->name, sizeof(machine->name), "s%u", index % 100);
-    (void)snprintf(machine->address, sizeof(machine->address), "tcp://s%u:1", index);
-    (void)snprintf(machine->broker_address, sizeof(machine->broker_address), "mqtt://b%u:1",
-                   broker);
-}
-
-void machine_deinit(struct machine *machine)
-{
-    if (machine->node != NULL) {
-        mkv_server_node_free(machine->node);
-        mkv_store_close(machine->store);
-    }
-    mkv_disk_free(machine->disk);
-    mkv_disk_free(machine->backup.disk);
+    machine_after(sim, machine);
 }

@@ -126,6 +126,11 @@ void machine_arrive(struct sim *sim, struct pipe *pipe, unsigned side, const str
 /* A message from the broker. */
 void machine_message(struct sim *sim, struct machine *machine, struct parcel *parcel);
 
+/* To be called after each call of its node. */
+void machine_after(struct sim *sim, struct machine *machine);
+/* It tries to reach its broker in @ms. */
+void machine_connect(struct sim *sim, struct machine *machine, int64_t ms);
+
 bool machine_ready(const struct machine *machine);
 struct mkv_now machine_now(const struct sim *sim, const struct machine *machine);
 

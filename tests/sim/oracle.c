@@ -359,6 +359,19 @@ static void check_new(struct sim *sim,
     }
 }
 
+/* Deleted and forgotten in one go. */
+static bool may_be_forgotten(const struct oracle *oracle, unsigned key, const struct known *last)
+{
+    for (size_t i = oracle->newest[key]; i != SIZE_MAX; i = oracle->writes[i].next) {
+        const struct write *write = &oracle->writes[i];
+
+        if (!write->known.head.present && (!write->has_tock || known_less(last, &write->known))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void compare_record(struct sim *sim, struct machine *machine, const struct record *now)
 {
     bool ready = machine_ready(machine);
@@ -371,7 +384,9 @@ static void compare_record(struct sim *sim, struct machine *machine, const struc
             if (entry->has) {
                 check_new(sim, machine, key, entry);
             } else if (key < sim->oracle.n_paths && last->head.present &&
-                       !machine->set_aside[key]) { /* nobody misses what servers wrote */
+                       !machine->set_aside[key] &&
+                       !may_be_forgotten(&sim->oracle, key,
+                                         last)) { /* nobody misses what servers wrote */
                 sim_fail(sim, "I2", "%s has lost path %u", machine->name, key);
             }
         }
