@@ -11,6 +11,7 @@
 #define SERVERS_A_PERIOD                                                                           \
     100 /* beyond so many, pings get rarer: their number grows with the square */
 #define JOINING_PER_PING 10  /* a joining server is in a hurry */
+#define LOOPING_PERIODS  10  /* so much rarer while brokers send in a circle */
 #define ANSWER_MS        200 /* pings in answer to others are at least so far apart */
 #define CLASH_MS         500 /* a ping of a process that has just died may still be on its way */
 #define UPTIME_CLEAR_S   2   /* uptimes closer than this do not tell who came first */
@@ -38,9 +39,13 @@ int64_t mkv_actor_period(const struct mkv_server *server, struct mkv_now now)
 {
     const struct mkv_cluster *cluster = &server->cluster;
     int64_t n = (int64_t)cluster->known.n + 1;
+    int64_t times = n <= SERVERS_A_PERIOD ? 1 : 1 + n / SERVERS_A_PERIOD;
 
+    if (cluster->looping) { /* each one goes round for ever; all notice it, and do the same */
+        times *= LOOPING_PERIODS;
+    }
     (void)now;
-    return server->config.times.ping_ms * (n <= SERVERS_A_PERIOD ? 1 : 1 + n / SERVERS_A_PERIOD);
+    return server->config.times.ping_ms * times;
 }
 
 bool mkv_actor_live(const struct mkv_server *server,
@@ -129,8 +134,8 @@ void mkv_actor_describe(const struct mkv_server *server,
 void mkv_actor_ping(struct mkv_server *server, struct mkv_now now, uint32_t state)
 {
     struct mkv_cluster *cluster = &server->cluster;
-    int64_t period = mkv_actor_period(server, now);
     struct mkv_ping ping;
+    int64_t period;
 
     mkv_actor_describe(server, now, state, &ping);
     ping.number = ++cluster->n_pings;
@@ -139,10 +144,9 @@ void mkv_actor_ping(struct mkv_server *server, struct mkv_now now, uint32_t stat
     cluster->looping = cluster->n_echoes > ECHOES_MAX;
     cluster->n_echoes = 0;
     cluster->pinged_ms = now.ms;
+    period = mkv_actor_period(server, now);
     if (state == MKV_ACT_JOINING) {
         period = period / JOINING_PER_PING;
-    } else if (cluster->looping) { /* each one goes round for ever */
-        period *= JOINING_PER_PING;
     }
     cluster->ping_ms = now.ms + period;
     mkv_server_wake_at(server, cluster->ping_ms);
@@ -290,6 +294,7 @@ static int add_known(struct mkv_server *server,
         return MKV_E_NO_MEMORY;
     }
     make_room(cluster);
+    memcpy(known->ping.uuid, ping->uuid, MKV_UUID_LEN);
     mkv_buf_init(&known->text, MKV_UPDATE_MAX);
     known->differs_ms = MKV_NEVER;
 
@@ -325,6 +330,7 @@ static int keep_ping(struct mkv_known *known, struct mkv_now now, const struct m
         return error;
     }
     if (known->text.len == 0 || known->ping.nonce != ping->nonce) {
+        known->nonce_before = known->ping.nonce;
         known->first_ms = now.ms;
         known->mark = 0;
         known->complete = 0;
@@ -351,7 +357,8 @@ static int note_ping(struct mkv_server *server,
     if (known == NULL) {
         error = add_known(server, ping, &known);
     } else if (memcmp(known->ping.uuid, ping->uuid, MKV_UUID_LEN) != 0 ||
-               (known->ping.nonce == ping->nonce && ping->number <= known->ping.number)) {
+               (known->ping.nonce == ping->nonce && ping->number <= known->ping.number) ||
+               (known->nonce_before == ping->nonce && known->ping.nonce != ping->nonce)) {
         return 0;
     }
     if (error == 0) {
@@ -405,6 +412,19 @@ static int take_ping(struct mkv_server *server, struct mkv_now now, const struct
     return 0;
 }
 
+/* No server says this of itself. */
+static bool is_nonsense(const struct mkv_ping *ping)
+{
+    return ping->floor > ping->horizon || ping->complete > ping->horizon ||
+           ping->horizon > ping->tock || ping->tock > MKV_TOCK_HELD_MAX;
+}
+
+/* One of our own, from before we were started the last time, may have been on its way for long. */
+static bool is_from_before(const struct mkv_server *server, const struct mkv_ping *ping)
+{
+    return mkv_store_place_valid(server->store, (struct mkv_place){ping->nonce, ping->position});
+}
+
 int mkv_server_ping(struct mkv_server *server, struct mkv_now now, const struct mkv_ping *ping)
 {
     bool same_store = memcmp(ping->uuid, mkv_store_id(server->store), MKV_UUID_LEN) == 0;
@@ -413,12 +433,16 @@ int mkv_server_ping(struct mkv_server *server, struct mkv_now now, const struct 
     if (server->cluster.stopped) {
         return 0;
     }
+    if (is_nonsense(ping)) {
+        server->counts.refused++;
+        return 0;
+    }
     if (same_store && ping->nonce == mkv_store_place(server->store).nonce) {
         take_echo(server, ping);
         return 0;
     }
     if (same_store || mkv_bytes_equal(ping->name, server->config.name)) {
-        if (ping->state != MKV_ACT_LEAVING) {
+        if (ping->state != MKV_ACT_LEAVING && !(same_store && is_from_before(server, ping))) {
             take_rival(server, now, ping);
         }
         return 0;

@@ -191,6 +191,11 @@ static void take_hello(struct mkv_server *server,
     };
     struct mkv_frame auth = {.kind = MKV_FRAME_AUTH};
 
+    if (hello->versions.lowest > MKV_PROTOCOL_HIGHEST ||
+        hello->versions.highest < MKV_PROTOCOL_LOWEST) {
+        mkv_pull_fail(server, now, mkv_error_text(MKV_E_NO_VERSION));
+        return;
+    }
     if (hello->mechanisms.n == 0) {
         mkv_pull_fail(server, now, "it offers no way to log in from here");
         return;

@@ -308,7 +308,7 @@ static int add_row(struct mkv_request *request,
     struct mkv_update entry;
     int error = mkv_store_row(store, position, &key, &entry);
 
-    if (error == MKV_E_CORRUPT) { /* the others can still be read; `check` will tell of this one */
+    if (error == MKV_E_CORRUPT && !request->strict) { /* `check` will tell of it */
         mkv_effect_log(effects, MKV_LOG_ERROR,
                        "the row at position %llu of the log is damaged; left out of an answer",
                        (unsigned long long)position);

@@ -38,6 +38,7 @@ struct mkv_request {
     struct mkv_buf cursor; /* owned: TREE, CHILDREN: the last key dealt with; SERVERS: uuid */
     struct mkv_buf ranges; /* owned: RANGES: those asked for, as they came */
     uint64_t n_ranges;     /* RANGES: how many of them have been dealt with */
+    bool strict;           /* a row that is damaged is not left out, but ends it */
     bool started;          /* the cursor holds something */
     bool behind;           /* TREE: what lies below the cursor has been dealt with, too */
     uint64_t position;     /* CHANGES: the last position dealt with */
@@ -71,7 +72,10 @@ enum mkv_request_state {
     MKV_REQUEST_DONE,    /* the end has been sent */
 };
 
-/* Sends at most one page over @link.  Errors of the store, NO_MEMORY. */
+/*
+ * Sends at most one page over @link.  CORRUPT: there is a damaged row, and it cannot be left out,
+ * see @strict.  Errors of the store, NO_MEMORY.
+ */
 int mkv_request_turn(struct mkv_request *request,
                      struct mkv_store *store,
                      struct mkv_effects *effects,

@@ -47,7 +47,7 @@ static int check_place(struct mkv_server *server,
 {
     int error;
 
-    if (!link->is_peer || !server->cluster.ready ||
+    if (!link->is_peer || !server->cluster.ready || server->failure != 0 ||
         mkv_store_place_known(server->store, frame->read.since)) {
         return 0;
     }
@@ -72,6 +72,7 @@ static int open_request(struct mkv_server *server,
         error = mkv_request_open(server->store, frame, &request);
     }
     if (error == 0) {
+        request->strict = link->is_peer;
         link->requests[link->n_requests++] = request;
         server->requests_pending = true;
         return 0;
@@ -401,7 +402,10 @@ static int turn_link(struct mkv_server *server,
 
     int error = turn_request(server, now, link, *request, &state);
 
-    if (error != 0) {
+    if (error == MKV_E_CORRUPT) { /* it cannot be answered to its end; nothing else is wrong */
+        mkv_server_send_error(server, link, (*request)->id, error, mkv_error_text(error));
+        state = MKV_REQUEST_DONE;
+    } else if (error != 0) {
         return error;
     }
     if (state == MKV_REQUEST_DONE) {

@@ -50,14 +50,14 @@ void mkv_effects_drop(struct mkv_effects *effects)
     effects->error = 0;
 }
 
-struct mkv_bytes mkv_effects_quarantine(const struct mkv_effects *effects)
+int mkv_effects_keep(struct mkv_effects *effects)
 {
-    return mkv_buf_bytes(&effects->quarantine);
-}
+    const struct mkv_quarantine *keeper = &effects->keeper;
+    struct mkv_bytes rows = mkv_buf_bytes(&effects->quarantine);
+    int error = rows.len == 0 ? 0 : keeper->keep(keeper->context, rows);
 
-void mkv_effects_quarantined(struct mkv_effects *effects)
-{
     mkv_buf_clear(&effects->quarantine);
+    return error;
 }
 
 bool mkv_effects_take(struct mkv_effects *effects, struct mkv_output *ret_output)
@@ -166,6 +166,9 @@ void mkv_effect_quarantine(struct mkv_effects *effects,
         int error = mkv_dump_cbor_row(key, entry, &effects->quarantine);
 
         effects->error = error == MKV_E_TOO_LARGE ? MKV_E_QUEUE_FULL : error;
+    }
+    if (effects->error == 0 && effects->quarantine.len >= MKV_KEEP_BYTES) {
+        effects->error = mkv_effects_keep(effects);
     }
 }
 

@@ -15,6 +15,7 @@
 
 #define MKV_OUTPUTS_MAX  (256U << 20) /* bytes; beyond: the batch fails with QUEUE_FULL */
 #define MKV_OUTPUTS_ROOM (8U << 20)   /* no more pages are made while this much waits */
+#define MKV_KEEP_BYTES   (4U << 20)   /* so much to be set aside is handed over at once */
 
 struct mkv_effects {
     struct mkv_buf queue;      /* records: head, topic, payload */
@@ -25,6 +26,7 @@ struct mkv_effects {
     struct mkv_bytes root;
     enum mkv_profile profile;
     uint32_t qos; /* of updates and replies */
+    struct mkv_quarantine keeper;
 };
 
 /* @root must outlive it. */
@@ -38,9 +40,11 @@ void mkv_effects_release(struct mkv_effects *effects);
 size_t mkv_effects_held(const struct mkv_effects *effects); /* bytes not released */
 void mkv_effects_drop(struct mkv_effects *effects); /* what is held back; clears the error */
 
-/* What this batch sets aside, and that it has been. */
-struct mkv_bytes mkv_effects_quarantine(const struct mkv_effects *effects);
-void mkv_effects_quarantined(struct mkv_effects *effects);
+/*
+ * Hands over what this batch sets aside; from time to time that happens by itself.  It must have
+ * happened before the batch is committed; should that fail, it is kept twice, which harms nobody.
+ */
+int mkv_effects_keep(struct mkv_effects *effects) MKV_MUST_CHECK;
 
 /* Takes the next released output; its bytes are valid until the queue is next changed. */
 bool mkv_effects_take(struct mkv_effects *effects, struct mkv_output *ret_output);

@@ -56,17 +56,6 @@ static void tidy(struct mkv_server_node *node)
     }
 }
 
-/* Before the commit: should that fail, it is kept twice, which harms nobody. */
-static int keep_quarantine(struct mkv_server_node *node)
-{
-    const struct mkv_quarantine *quarantine = &node->config.quarantine;
-    struct mkv_bytes rows = mkv_effects_quarantine(&node->effects);
-    int error = rows.len == 0 ? 0 : quarantine->keep(quarantine->context, rows);
-
-    mkv_effects_quarantined(&node->effects);
-    return error;
-}
-
 static void commit(struct mkv_server_node *node, struct mkv_now now)
 {
     int error = mkv_server_settle(node->server, now);
@@ -75,7 +64,7 @@ static void commit(struct mkv_server_node *node, struct mkv_now now)
         error = node->effects.error;
     }
     if (error == 0) {
-        error = keep_quarantine(node);
+        error = mkv_effects_keep(&node->effects);
     }
     if (error == 0) {
         error = mkv_store_commit(node->store);
@@ -129,6 +118,7 @@ int mkv_server_node_new(const struct mkv_server_node_config *config,
     node->batch_until_ms = MKV_NEVER;
     mkv_effects_init(&node->effects, config->server.root, config->server.profile,
                      config->server.qos);
+    node->effects.keeper = config->quarantine;
     mkv_buf_init(&node->key, MKV_PATH_KEY_MAX);
 
     int error = mkv_server_new(&config->server, store, &node->effects, now, &node->server);
