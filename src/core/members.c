@@ -64,23 +64,25 @@ int mkv_member_value(const struct mkv_member *member, struct mkv_buf *value)
     return w.error;
 }
 
-/* The uuid that a key below the subtree stands for; false: it stands for none. */
-static bool read_uuid(struct mkv_bytes key, struct mkv_buf *scratch, uint8_t *ret_uuid)
+/* The uuid that a key below the subtree stands for; *ret_is_one is false if it stands for none. */
+static int read_uuid(struct mkv_bytes key,
+                     struct mkv_buf *scratch,
+                     uint8_t *ret_uuid,
+                     bool *ret_is_one)
 {
     struct mkv_element element;
+    int error;
 
+    *ret_is_one = false;
     if (mkv_path_depth(key) != 3) {
-        return false;
+        return 0;
     }
-
-    struct mkv_bytes last = mkv_bytes_after(key, mkv_path_head(key, 2).len);
-
-    if (mkv_element_decode(last, scratch, &element) != 0 || element.kind != MKV_ELEMENT_BYTES ||
-        element.text.len != MKV_UUID_LEN) {
-        return false;
+    error = mkv_element_decode(mkv_bytes_after(key, mkv_path_head(key, 2).len), scratch, &element);
+    if (error == 0 && element.kind == MKV_ELEMENT_BYTES && element.text.len == MKV_UUID_LEN) {
+        memcpy(ret_uuid, element.text.at, MKV_UUID_LEN);
+        *ret_is_one = true;
     }
-    memcpy(ret_uuid, element.text.at, MKV_UUID_LEN);
-    return true;
+    return error;
 }
 
 /* False: the value is none that mkv_member_value() writes; unknown keys do no harm. */
@@ -167,13 +169,12 @@ static int add_entry(struct mkv_members *members,
 {
     struct mkv_member member = {.active = false};
     bool is_one;
+    int error = read_uuid(entry->key, scratch, member.uuid, &is_one);
 
-    if (!entry->head.present || !read_uuid(entry->key, scratch, member.uuid)) {
-        return 0;
+    if (error != 0 || !is_one || !entry->head.present) {
+        return error;
     }
-
-    int error = read_entry(members, store, entry, &member, &is_one);
-
+    error = read_entry(members, store, entry, &member, &is_one);
     if (error == 0 && is_one && memcmp(member.cluster, members->own_cluster, MKV_UUID_LEN) == 0) {
         error = add_member(members, &member);
     }
