@@ -146,9 +146,13 @@ class Storm:
         self.load.rest()
         cluster.until_converged(self.servers, 60)
         server.end()
-        shutil.rmtree(server.state)
-        shutil.copytree(folder, server.state)
-        self._revive([server])
+        if self.chance.random() < 0.5:  # the data alone: the note beside them tells it is older
+            shutil.copy(os.path.join(folder, "data.mdb"), server.state)
+        else:
+            shutil.rmtree(server.state)
+            shutil.copytree(folder, server.state)
+        server.start()
+        check("restored from a backup" in server.words(), f"it was not noticed:\n{server.words()}")
 
     def blow(self):
         doing = self.chance.choices(
