@@ -36,7 +36,7 @@ const char mkv_config_help[] =
     "  --root ROOT        topic root (default: moat/main)\n"
     "  --profile PROFILE  topic profile of the cluster: plain (default) or portable\n"
     "  --qos QOS          MQTT quality of service of the cluster: 1 (default) or 0, for a broker\n"
-    "                     of several machines, such as nats-server\n"
+    "                     of several machines, such as nats-server (docs/scaling.md)\n"
     "  --ping SECONDS     how often servers tell each other how they are, 1 to 3600\n"
     "                     (default: 10; the same for all servers of a cluster)\n"
     "  --accept-restored  start even if the data were restored from a backup and no other\n"

@@ -152,7 +152,7 @@ class Storm:
             shutil.rmtree(server.state)
             shutil.copytree(folder, server.state)
         server.start()
-        check("restored from a backup" in server.words(), f"it was not noticed:\n{server.words()}")
+        check("from a backup" in server.words(), f"it was not noticed:\n{server.words()}")
 
     def blow(self):
         doing = self.chance.choices(
