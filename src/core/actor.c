@@ -389,6 +389,20 @@ static void answer_joiner(struct mkv_server *server,
     }
 }
 
+/*
+ * Whoever has no clock follows those who have one, however far they have gone: else what it writes
+ * lies below their horizon.
+ */
+static void see_tock(struct mkv_server *server, struct mkv_now now, const struct mkv_ping *ping)
+{
+    struct mkv_now theirs = {.ms = now.ms, .wall_ms = ping->wall_ms};
+    bool by_their_clock = now.wall_ms == 0 && ping->wall_ms > 0 && ping->state == MKV_ACT_READY;
+
+    if (mkv_tock_judge(&server->tock, by_their_clock ? theirs : now, ping->tock) == MKV_TOCK_FINE) {
+        mkv_tock_see(&server->tock, ping->tock);
+    }
+}
+
 static int take_ping(struct mkv_server *server, struct mkv_now now, const struct mkv_ping *ping)
 {
     struct mkv_known *known;
@@ -398,9 +412,7 @@ static int take_ping(struct mkv_server *server, struct mkv_now now, const struct
         return error;
     }
     mkv_server_clock_compare(server, now);
-    if (mkv_tock_judge(&server->tock, now, ping->tock) == MKV_TOCK_FINE) {
-        mkv_tock_see(&server->tock, ping->tock);
-    }
+    see_tock(server, now, ping);
     if (ping->state == MKV_ACT_JOINING) {
         answer_joiner(server, now, ping);
         return mkv_peer_heard(server, now);

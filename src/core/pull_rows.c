@@ -72,6 +72,26 @@ static int merge_bound(struct mkv_server *server,
     return error != 0 ? error : put(server, now, key, update);
 }
 
+/*
+ * Who are the members, a joiner lets those say whom it joins: what it holds of an earlier cluster
+ * may bear greater tocks, by a clock that was wrong, and it would never find itself among them.
+ */
+static int merge_member(struct mkv_server *server,
+                        struct mkv_now now,
+                        struct mkv_bytes key,
+                        const struct mkv_update *update)
+{
+    struct mkv_tree_entry held;
+    struct mkv_head head = mkv_head_of(update);
+
+    if (mkv_tree_find(mkv_store_tree(server->store), key, &held) &&
+        mkv_head_compare(&held.head, &head) > 0) {
+        mkv_past_clear(&server->cluster.past);
+        return put(server, now, key, update);
+    }
+    return mkv_ingest_merge(server, now, key, update);
+}
+
 static int merge_row(struct mkv_server *server, struct mkv_now now, const struct mkv_update *update)
 {
     struct mkv_cluster *cluster = &server->cluster;
@@ -81,6 +101,9 @@ static int merge_row(struct mkv_server *server, struct mkv_now now, const struct
         return MKV_E_BAD_NUMBER;
     }
     cluster->pull.n_rows++;
+    if (cluster->pull.joining && mkv_members_are_at(key)) {
+        return merge_member(server, now, key, update);
+    }
     if (cluster->pull.step == MKV_PULL_FETCHING && update->tock <= cluster->pull.bound) {
         return merge_bound(server, now, key, update);
     }
