@@ -344,6 +344,19 @@ static int keep_ping(struct mkv_known *known, struct mkv_now now, const struct m
     return 0;
 }
 
+/*
+ * One of the boot before, which comes after the first of this boot.  But it may be the other way
+ * round, and that which came last was the late one: then nothing more of it comes.
+ */
+static bool is_late(const struct mkv_server *server,
+                    struct mkv_now now,
+                    const struct mkv_known *known,
+                    const struct mkv_ping *ping)
+{
+    return known->nonce_before == ping->nonce && known->ping.nonce != ping->nonce &&
+           now.ms - known->heard_ms < server->config.times.ping_ms;
+}
+
 /* *ret_known is NULL if it is not to be looked at: an old one, a copy, or two uuids that begin alike. */
 static int note_ping(struct mkv_server *server,
                      struct mkv_now now,
@@ -358,7 +371,7 @@ static int note_ping(struct mkv_server *server,
         error = add_known(server, ping, &known);
     } else if (memcmp(known->ping.uuid, ping->uuid, MKV_UUID_LEN) != 0 ||
                (known->ping.nonce == ping->nonce && ping->number <= known->ping.number) ||
-               (known->nonce_before == ping->nonce && known->ping.nonce != ping->nonce)) {
+               is_late(server, now, known, ping)) {
         return 0;
     }
     if (error == 0) {

@@ -75,6 +75,7 @@ static void ping(unsigned number, uint32_t state, const uint8_t *digest)
         .host = mkv_bytes_of("there"),
         .versions = {1, 1},
         .qos = 1,
+        .tock = 5,
         .horizon = 5,
     };
     struct mkv_buf payload;
