@@ -64,6 +64,16 @@ bool sim_clocks_fail(const struct sim *sim)
     return false;
 }
 
+bool sim_disks_went_back(const struct sim *sim)
+{
+    for (unsigned i = 0; i < sim->n_machines; i++) {
+        if (sim->machines[i].forgetful) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Addresses. */
 
 const struct machine *sim_machine_at(const struct sim *sim, struct mkv_bytes address)

@@ -104,6 +104,9 @@ int64_t sim_true_ms(const struct sim *sim);
 /* Whether clocks do, in this run. */
 bool sim_clocks_fail(const struct sim *sim);
 
+/* Whether a disk has been lost or restored so far. */
+bool sim_disks_went_back(const struct sim *sim);
+
 /* Runs until @end_ms, or until something failed. */
 void sim_run_until(struct sim *sim, int64_t end_ms);
 
