@@ -303,7 +303,7 @@ bool check_users(struct sim *sim, bool complain)
 bool check_members(const struct sim *sim)
 {
     for (unsigned i = 0; i < sim->n_machines; i++) {
-        if (sim->machines[i].gone || sim->machines[i].has_lost) {
+        if (sim->machines[i].gone || sim->machines[i].n_lost > 0) {
             return false;
         }
     }

@@ -150,7 +150,7 @@ void machine_lose_disk(struct machine *machine)
     mkv_disk_free(machine->disk);
     machine->disk = NULL;
     memcpy(machine->lost_uuid, machine->uuid, sizeof(machine->lost_uuid));
-    machine->has_lost = true;
+    machine->n_lost++;
     machine->evicted = false;
     machine->forgetful = true;
     machine->last = (struct record){0};
@@ -188,7 +188,8 @@ void machine_evicted(struct machine *machine, const uint8_t uuid[MKV_STORE_ID_LE
 void machine_eviction_done(struct machine *machine, const uint8_t uuid[MKV_STORE_ID_LEN])
 {
     if (memcmp(uuid, machine->lost_uuid, MKV_STORE_ID_LEN) == 0) {
-        machine->has_lost = false;
+        memset(machine->lost_uuid, 0, sizeof(machine->lost_uuid));
+        machine->n_lost--;
     }
 }
 
@@ -214,7 +215,7 @@ void machine_restore(struct sim *sim, struct machine *machine)
     machine->held = (struct record){0};
     if (memcmp(machine->uuid, backup->uuid, MKV_STORE_ID_LEN) != 0) {
         memcpy(machine->lost_uuid, machine->uuid, sizeof(machine->lost_uuid));
-        machine->has_lost = true;
+        machine->n_lost++;
     }
     machine->ping = (struct mkv_ping){0};
     reach(&sim->reach, ++backup->n_restored > 1 ? REACH_RESTORED_TWICE : REACH_RESTORED);

@@ -64,7 +64,7 @@ struct machine {
     bool forgetful; /* its disk went back, or its clock: it may number sessions twice */
     bool accept_restored;
     uint8_t uuid[MKV_STORE_ID_LEN]; /* of the store on its disk */
-    bool has_lost;                  /* a disk, whose store is still a member */
+    unsigned n_lost;                /* stores, of disks that it lost, that are still members */
     uint8_t lost_uuid[MKV_STORE_ID_LEN];
     int64_t down_until_ms; /* when it is started again */
     unsigned mute_in;      /* it dies after so many inputs, before it speaks; 0: it does not */

@@ -448,13 +448,9 @@ void oracle_look_anew(struct sim *sim, struct machine *machine, bool damaged)
     if (!damaged) {
         return;
     }
-    machine->top = now;
+    machine->top = now; /* and until it is one of them again, not even that counts */
+    machine->held = (struct record){0};
     machine->n_acks = 0;
-    for (unsigned key = 0; key < ORACLE_KEYS_MAX; key++) {
-        if (known_less(&now.at[key], &machine->held.at[key])) {
-            machine->held.at[key] = now.at[key];
-        }
-    }
 }
 
 void oracle_set_aside(struct sim *sim, struct machine *machine, struct mkv_bytes rows)

@@ -91,23 +91,22 @@ static uint64_t huge_tock(const struct sim *sim, struct prng *prng)
     }
 }
 
-/* Where it knows a dot of that path, it names it, mostly. */
+/* It names what some server has there, mostly. */
 static void add_known(const struct sim *sim,
                       struct prng *prng,
                       unsigned key,
                       struct mkv_ticks *ticks)
 {
-    size_t i = sim->oracle.newest[key];
-    const struct write *write;
+    const struct machine *machine = &sim->machines[prng_below(prng, sim->n_machines)];
+    const struct known *known = &machine->last.at[key];
 
-    if (i == SIZE_MAX || prng_below(prng, 3) == 0) {
+    if (!known->has || prng_below(prng, 3) == 0) {
         return;
     }
-    write = &sim->oracle.writes[i];
     ticks->at[1] = (struct mkv_tick){
-        .name = mkv_bytes(write->known.name, write->known.name_len),
-        .seq = write->known.head.seq,
-        .counter = write->known.head.counter,
+        .name = mkv_bytes(known->name, known->name_len),
+        .seq = known->head.seq,
+        .counter = known->head.counter,
     };
     ticks->n = mkv_tick_same_stream(&ticks->at[0], &ticks->at[1]) ? 1 : 2;
 }

@@ -332,7 +332,7 @@ static void evict(struct sim *sim, struct prng *prng)
         if (machine->index == asked || !machine->exists) {
             continue;
         }
-        if (machine->has_lost) {
+        if (machine->n_lost > 0) {
             boss_evict(sim, asked, machine->index, machine->lost_uuid);
             return;
         }
