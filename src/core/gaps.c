@@ -34,7 +34,8 @@ static bool may_be_asked(const struct mkv_server *server,
                          struct mkv_now now,
                          const struct mkv_known *known)
 {
-    return mkv_actor_serves(server, now, known) && mkv_sync_same_cluster(server, &known->ping);
+    return mkv_actor_serves(server, now, known) && mkv_sync_same_cluster(server, &known->ping) &&
+           mkv_members_active(&server->cluster.members, known->ping.uuid);
 }
 
 void mkv_gaps_heard(struct mkv_server *server, struct mkv_now now, const struct mkv_tick *dot)
@@ -90,8 +91,7 @@ static struct mkv_known *find_another(const struct mkv_server *server, struct mk
     size_t cursor = 0;
 
     while ((known = mkv_map_each(&server->cluster.known, &cursor)) != NULL) {
-        if (mkv_members_active(&server->cluster.members, known->ping.uuid) &&
-            may_be_asked(server, now, known) &&
+        if (may_be_asked(server, now, known) &&
             (first == NULL ||
              mkv_actor_weight(id, known->ping.uuid) < mkv_actor_weight(id, first->ping.uuid))) {
             first = known;

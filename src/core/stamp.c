@@ -163,7 +163,6 @@ static int stamp(struct mkv_server *server, struct mkv_now now, const struct mkv
     update.tock = mkv_tock_next(&server->tock, now.wall_ms);
     server->counts.stamped++;
     mkv_effect_publish(server->effects, orphan->key, &update);
-    mkv_gaps_heard(server, now, &orphan->dot);
     return mkv_ingest_merge(server, now, orphan->key, &update);
 }
 

@@ -133,6 +133,121 @@ static void test_late_is_not_lost(void **state)
     assert_int_equal(lines(2, "did not arrive"), 0);
 }
 
+/* One hole is old enough, another one is not. */
+static void test_each_hole_has_its_grace(void **state)
+{
+    const struct cluster_server *server = &cluster.at[0];
+
+    (void)state;
+    deafen(2);
+    cluster.at[2].lose = 1;
+    cluster_write(&cluster, 1, "lost", "x");
+    cluster_write(&cluster, 1, "next", "y");
+    cluster_run(&cluster, 100);
+    cluster_give(&cluster, 2, "late", "x", cluster_tock(&cluster), "s0", server->seq,
+                 server->counter + 2);
+    cluster_run(&cluster, 120);
+    assert_int_equal(cluster.at[2].n_dials, 1);
+    cluster_give(&cluster, 2, "late", "y", cluster_tock(&cluster), "s0", server->seq,
+                 server->counter + 1);
+    cluster_run(&cluster, 5000);
+    assert_int_equal(cluster.at[2].n_dials, 1);
+    assert_int_equal(lines(2, "did not arrive"), 1);
+}
+
+/* It is asked for once; that the link does not come about is another matter. */
+static void test_hole_of_one_that_cannot_be_reached(void **state)
+{
+    (void)state;
+    cluster_isolate(&cluster, 1, true);
+    cluster.at[2].lose = 1;
+    cluster_write(&cluster, 1, "lost", "x");
+    cluster_write(&cluster, 1, "next", "y");
+    cluster_run(&cluster, 5000); /* before a ping of 0 has brought it */
+    assert_true(cluster.at[2].n_dials >= 2);
+    assert_int_equal(lines(2, "did not arrive"), 1);
+    cluster_isolate(&cluster, 1, false);
+    cluster_run(&cluster, 15000);
+    assert_true(has(2, "lost", "x"));
+    assert_int_equal(lines(2, "did not arrive"), 1);
+}
+
+/* The puppet answers what it is asked: that there is nothing. */
+static void answer_with_nothing(unsigned i)
+{
+    const struct cluster_server *server = &cluster.at[i];
+
+    for (unsigned k = 0; k < server->n_heard; k++) { /* the answer brings the next question */
+        const struct mkv_frame *frame = &server->heard[k].frame;
+        struct mkv_frame end = {.kind = MKV_FRAME_END, .id = frame->id};
+
+        if (frame->kind == MKV_FRAME_READ || frame->kind == MKV_FRAME_FETCH) {
+            cluster_say(&cluster, i, &end);
+        }
+    }
+    assert_non_null(cluster_last(&cluster, i, MKV_FRAME_READ));
+    cluster_forget(&cluster, i);
+}
+
+/* A server that takes its time is not asked again, but for what it was not asked for. */
+static void test_answer_that_takes_long(void **state)
+{
+    struct mkv_ping ping;
+
+    (void)state;
+    cluster_crash(&cluster, 1);
+    cluster_puppet(&cluster, 1); /* we speak for it from now on */
+    ping = cluster_ping_of(&cluster, 1, 2);
+    ping.number = 1000;
+    cluster_send_ping(&cluster, &ping);
+    for (uint64_t seq = 9; seq <= 10; seq++) {
+        cluster_give(&cluster, 2, "p", "x", cluster_tock(&cluster), "s1", seq, 1);
+        cluster_give(&cluster, 2, "p", "y", cluster_tock(&cluster), "s1", seq, 3);
+        cluster_run(&cluster, 250);
+        if (seq == 9) {
+            cluster_greet(&cluster, 1);
+        }
+        cluster_run(&cluster, 3000);
+        assert_int_equal(cluster.at[2].n_dials, 1);
+        assert_int_equal(lines(2, "did not arrive"), seq - 8);
+    }
+    answer_with_nothing(1);
+    cluster_run(&cluster, 1);
+    assert_int_equal(cluster.at[2].n_dials, 2);
+    cluster_greet(&cluster, 1);
+    answer_with_nothing(1);
+    ping.number++;
+    cluster_send_ping(&cluster, &ping);
+    cluster_run(&cluster, 20000);
+    assert_int_equal(lines(2, "did not arrive"), 2);
+}
+
+/* In place of a server that is not there a member is asked, and no server of another cluster. */
+static void test_hole_of_a_stranger(void **state)
+{
+    struct mkv_ping ping;
+
+    (void)state;
+    cluster_puppet(&cluster, 3);
+    cluster_puppet(&cluster, 4);
+    ping = cluster_ping_of(&cluster, 3, 2);
+    cluster_send_ping(&cluster, &ping); /* it is no member */
+    ping = cluster_ping_of(&cluster, 4, 2);
+    ping.name = mkv_bytes_of("zz");
+    ping.count = 0; /* so it will give way */
+    memset(ping.cluster, 0x77, sizeof(ping.cluster));
+    cluster_send_ping(&cluster, &ping);
+    for (uint64_t seq = 1; seq <= 4; seq++) {
+        cluster_give(&cluster, 2, "p", "x", cluster_tock(&cluster), "zz", seq, 1);
+        cluster_give(&cluster, 2, "p", "y", cluster_tock(&cluster), "zz", seq, 3);
+    }
+    cluster_run(&cluster, 5000);
+    assert_int_equal(lines(2, "did not arrive"), 2); /* the first one, and those a little later */
+    assert_int_equal(cluster.at[2].n_dials, 2);
+    assert_int_equal(cluster_count(&cluster, 3, MKV_FRAME_HELLO), 0);
+    assert_int_equal(cluster_count(&cluster, 4, MKV_FRAME_HELLO), 0);
+}
+
 /* What has been overwritten does not come: the hole is closed all the same. */
 static void test_hole_of_what_was_overwritten(void **state)
 {
@@ -182,6 +297,24 @@ static void test_counter_that_jumps_costs_one_reading(void **state)
     assert_true(cluster_said(&cluster, 2, "999998 of them of client 's1'"));
     cluster_write(&cluster, 1, "true", "y"); /* the true one goes on */
     assert_true(has(2, "true", "y"));
+}
+
+/* As far as counters go: what is told of it is no less. */
+static void test_greatest_jumps(void **state)
+{
+    (void)state;
+    for (uint64_t seq = 7; seq <= 8; seq++) {
+        cluster_give(&cluster, 2, "forged", "x", cluster_tock(&cluster), "s1", seq, 1);
+    }
+    for (uint64_t seq = 7; seq <= 8; seq++) {
+        cluster_give(&cluster, 2, "forged", "y", cluster_tock(&cluster), "s1", seq, INT64_MAX);
+    }
+    cluster_isolate(&cluster, 1, true);
+    cluster_run(&cluster, 1000);
+    assert_true(cluster_said(&cluster, 2, "9223372036854775805 updates of clients"));
+    cluster_isolate(&cluster, 1, false);
+    cluster_run(&cluster, 60000);
+    assert_int_equal(lines(2, "did not arrive"), 2);
 }
 
 /* However it jumps, and whoever does: ever more rarely. */
@@ -348,6 +481,24 @@ static void test_absent_is_who_could_be_heard(void **state)
     assert_int_equal(lines(0, "'s2' has not been heard"), 1);
 }
 
+/* Whoever has been evicted is not missed. */
+static void test_evicted_is_not_absent(void **state)
+{
+    struct mkv_frame evict = {.kind = MKV_FRAME_EVICT, .id = 9};
+
+    (void)state;
+    memcpy(evict.uuid, mkv_store_id(cluster.at[2].store), sizeof(evict.uuid));
+    cluster_crash(&cluster, 2);
+    cluster_puppet(&cluster, 3);
+    cluster_dial(&cluster, 3, 0);
+    cluster_say(&cluster, 3, &evict);
+    cluster_run(&cluster, 10);
+    assert_non_null(cluster_last(&cluster, 3, MKV_FRAME_DONE));
+    cluster_run(&cluster, 100000000);
+    assert_int_equal(lines(0, "has not been heard"), 0);
+    assert_int_equal(lines(1, "has not been heard"), 0);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -357,9 +508,14 @@ int main(void)
         CASE(test_hole_of_one_that_has_left_is_read_from_another),
         CASE(test_hole_that_nobody_can_fill_waits),
         CASE(test_late_is_not_lost),
+        CASE(test_each_hole_has_its_grace),
+        CASE(test_hole_of_one_that_cannot_be_reached),
+        CASE(test_answer_that_takes_long),
+        CASE(test_hole_of_a_stranger),
         CASE(test_hole_of_what_was_overwritten),
         CASE(test_many_holes_are_read_at_once),
         CASE(test_counter_that_jumps_costs_one_reading),
+        CASE(test_greatest_jumps),
         CASE(test_jumping_all_the_time_does_not_pay),
         CASE(test_waits_are_short_again_after_a_loss),
         CASE(test_servers_leave_no_holes),
@@ -368,6 +524,7 @@ int main(void)
         CASE(test_failed_batch_was_not_heard),
         CASE(test_absent_member_is_told_of),
         CASE(test_absent_is_who_could_be_heard),
+        CASE(test_evicted_is_not_absent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

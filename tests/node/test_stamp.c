@@ -236,6 +236,21 @@ static void test_stamped_version_is_heard_meanwhile(void **state)
     assert_true(has(0, "q", NULL));
 }
 
+/* Its client has gone on, on the same path: what waits is old. */
+static void test_replaced_meanwhile(void **state)
+{
+    (void)state;
+    publish("p", "s1", 7, 1);
+    publish("q", "s1", 7, 2);
+    for (unsigned i = 0; i < 3; i += 2) {
+        cluster_give(&cluster, i, "p", "new", cluster_tock(&cluster), "s1", 7, 3);
+    }
+    cluster_run(&cluster, 5000);
+    assert_int_equal(published(), 1);
+    assert_true(has(0, "p", "new"));
+    assert_true(has(0, "q", "v")); /* on another one it is not */
+}
+
 static void test_stamped_version_is_read_meanwhile(void **state)
 {
     (void)state;
@@ -269,6 +284,49 @@ static void test_left_to_its_own_server(void **state)
     assert_int_equal(published(), 0);
     assert_true(cluster_said(&cluster, 0, "'s0' 7 is no session that is known here"));
     assert_false(cluster_said(&cluster, 2, "no session"));
+}
+
+/* Two stores with one name, one after the other: the last one heard counts. */
+static void test_last_of_a_name_counts(void **state)
+{
+    struct mkv_ping before;
+    struct mkv_ping after;
+
+    (void)state;
+    cluster_puppet(&cluster, 3);
+    cluster_puppet(&cluster, 4);
+    before = cluster_ping_of(&cluster, 3, 0);
+    after = cluster_ping_of(&cluster, 4, 0);
+    before.name = mkv_bytes_of("twice");
+    after.name = before.name;
+    cluster_send_ping(&cluster, &before);
+    cluster_run(&cluster, 10);
+    after.state = MKV_ACT_LEAVING;
+    cluster_send_ping(&cluster, &after);
+    publish("p", "twice", 7, 1);
+    cluster_run(&cluster, 4000);
+    assert_true(has(0, "p", "v"));
+    before.number++;
+    cluster_send_ping(&cluster, &before);
+    publish("q", "twice", 7, 2);
+    cluster_run(&cluster, 4000);
+    assert_true(has(0, "q", NULL));
+}
+
+/* Of a row that is damaged the index still knows which update it was. */
+static void test_known_by_a_damaged_entry(void **state)
+{
+    (void)state;
+    cluster_leave(&cluster, 0);
+    cluster_put(&cluster, 2, "p", "x", 200);
+    for (size_t n = 0; n < 20; n++) {
+        mkv_disk_damage(cluster.at[2].disk, MKV_LOG_ROWS, n);
+    }
+    publish("p", "put", 1, 200);
+    publish("p", "put", 1, 201);
+    cluster_run(&cluster, 5000);
+    assert_int_equal(cluster.at[2].n_messages, 1);
+    assert_true(has(2, "p", "v"));
 }
 
 static void test_servers_own_have_a_tock(void **state)
@@ -522,6 +580,25 @@ static void test_clock_that_one_contradicts(void **state)
     assert_true(cluster_said(&cluster, 2, "is 3600 s behind that of the only other server"));
 }
 
+/* Whoever does not trust its own clock, or has a mad one, does not count. */
+static void test_clocks_that_do_not_count(void **state)
+{
+    struct mkv_ping ping;
+
+    (void)state;
+    clock_setup();
+    for (unsigned k = 0; k < 10; k++) {
+        for (unsigned i = 3; i <= 4; i++) {
+            ping = cluster_ping_of(&cluster, i, 2);
+            ping.wall_ms = i == 3 ? 0 : UINT64_C(1) << 62;
+            cluster_send_ping(&cluster, &ping);
+        }
+        cluster_run(&cluster, 10000);
+    }
+    assert_true(trusts_its_clock());
+    assert_false(cluster_said(&cluster, 2, "clock"));
+}
+
 /* A newcomer whose clock is wrong does not raise anybody's tock with it. */
 static void test_newcomer_with_a_wrong_clock(void **state)
 {
@@ -553,8 +630,11 @@ int main(void)
         CASE(test_known_by_an_entry),
         CASE(test_one_behind_its_stream_is_old),
         CASE(test_stamped_version_is_heard_meanwhile),
+        CASE(test_replaced_meanwhile),
         CASE(test_stamped_version_is_read_meanwhile),
         CASE(test_left_to_its_own_server),
+        CASE(test_last_of_a_name_counts),
+        CASE(test_known_by_a_damaged_entry),
         CASE(test_servers_own_have_a_tock),
         CASE(test_waits_for_the_broker),
         CASE(test_no_more_than_so_many_wait),
@@ -565,6 +645,7 @@ int main(void)
         CASE(test_no_memory),
         CASE(test_clock_that_others_contradict),
         CASE(test_clock_that_one_contradicts),
+        CASE(test_clocks_that_do_not_count),
         CASE(test_newcomer_with_a_wrong_clock),
     };
 
