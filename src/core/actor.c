@@ -298,7 +298,7 @@ static int add_known(struct mkv_server *server,
     mkv_buf_init(&known->text, MKV_UPDATE_MAX);
     known->differs_ms = MKV_NEVER;
 
-    int error = mkv_rows_load_applied(server, ping->uuid, &known->applied);
+    int error = mkv_rows_load_applied(server, known);
 
     known->has_applied = error == 0 && !mkv_store_lost(server->store);
     if (error == 0 || error == MKV_E_NOT_FOUND || error == MKV_E_CORRUPT) {

@@ -116,13 +116,20 @@ int mkv_cluster_set_member(struct mkv_server *server,
     return error;
 }
 
-int mkv_cluster_joined_as(struct mkv_server *server, uint64_t tock)
+/* While rows are lost, their number may be known no more, and the old one stays. */
+int mkv_cluster_joined_as(struct mkv_server *server, uint64_t tock, uint32_t n)
 {
-    if (server->cluster.joined == tock) {
+    struct mkv_cluster *cluster = &server->cluster;
+
+    if (mkv_store_lost(server->store) && n > 0 && n < cluster->n_joined) {
+        n = cluster->n_joined;
+    }
+    if (cluster->joined == tock && cluster->n_joined == n) {
         return 0;
     }
-    server->cluster.joined = tock;
-    return mkv_rows_store_joined(server, tock);
+    cluster->joined = tock;
+    cluster->n_joined = n;
+    return mkv_rows_store_joined(server);
 }
 
 /* --- Time --------------------------------------------------------------------------------- */
@@ -144,7 +151,7 @@ int mkv_cluster_check_membership(struct mkv_server *server, struct mkv_now now)
         mkv_join_again(server, now, "it is no active member of the cluster any more");
         return 0;
     }
-    return mkv_cluster_joined_as(server, cluster->members.own_tock);
+    return mkv_cluster_joined_as(server, cluster->members.own_tock, cluster->members.n);
 }
 
 static int ping_time(struct mkv_server *server, struct mkv_now now)
@@ -236,10 +243,15 @@ int mkv_cluster_found_restored(struct mkv_server *server)
 }
 
 /* Checkpoints may have been made when there was more. */
-int mkv_cluster_found_lost(struct mkv_server *server)
+int mkv_cluster_look_for_lost(struct mkv_server *server)
 {
-    int error = mkv_rows_drop_applied(server);
+    struct mkv_cluster *cluster = &server->cluster;
+    int error;
 
+    if (!mkv_store_lost(server->store) || cluster->members.n < cluster->n_joined) {
+        return 0;
+    }
+    error = mkv_rows_drop_applied(server);
     return error != 0 ? error : mkv_store_mark_restored(server->store, false);
 }
 
@@ -264,7 +276,7 @@ int mkv_cluster_settle(struct mkv_server *server, struct mkv_now now)
     while (error == 0 && mkv_store_dirty(server->store) &&
            (known = mkv_map_each(&cluster->known, &cursor)) != NULL) {
         if (known->applied_changed) {
-            error = mkv_rows_store_applied(server, known->ping.uuid, known->applied);
+            error = mkv_rows_store_applied(server, known);
             known->applied_changed = false;
         }
     }
@@ -287,8 +299,7 @@ void mkv_cluster_rollback(struct mkv_server *server, struct mkv_now now)
     cluster->purge_began = false;
     while ((known = mkv_map_each(&cluster->known, &cursor)) != NULL) {
         known->has_applied =
-            mkv_rows_load_applied(server, known->ping.uuid, &known->applied) == 0 &&
-            !mkv_store_lost(server->store);
+            mkv_rows_load_applied(server, known) == 0 && !mkv_store_lost(server->store);
         known->applied_changed = false;
         known->mark = 0;
     }

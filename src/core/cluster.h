@@ -37,7 +37,8 @@ struct mkv_known {
     int64_t first_ms; /* when this boot of it was heard first */
 
     struct mkv_place applied;  /* up to where we have all that is in its log */
-    bool has_applied;          /* ... if we know a place at all */
+    bool has_applied;          /* ... if we know a place at all ... */
+    uint64_t applied_under;    /* ... which counts as long as this is the tock of its entry */
     bool applied_changed;      /* not stored yet */
     uint64_t mark;             /* we have all that it accepted up to this tock */
     uint64_t complete;         /* what it says of itself ... */
@@ -85,7 +86,8 @@ struct mkv_pull {
     int64_t heard_ms;
     bool joining;           /* it is to vouch for us */
     bool walks;             /* it compares */
-    bool members_first;     /* now it reads who the members are, before all else */
+    bool members_first;     /* now it reads who the members are, before all else ... */
+    bool members_replace;   /* ... which is another cluster's list, in place of ours */
     uint64_t bound;         /* walking: up to here they are right, whatever we hold; 0: nowhere */
     struct mkv_place place; /* where they stood before: ours when all is read */
     uint64_t horizon;       /* theirs of then */
@@ -110,9 +112,10 @@ struct mkv_waiting_query {
 };
 
 struct mkv_cluster {
-    bool restored;   /* the store is a copy of an earlier state, as far as we know */
-    uint64_t joined; /* the tock of our own entry when we last became ready; 0: we had none */
-    bool ready;      /* joined: numbers sessions, acknowledges, answers queries */
+    bool restored;     /* the store is a copy of an earlier state, as far as we know */
+    uint64_t joined;   /* the tock of our own entry when we last became ready; 0: we had none */
+    uint32_t n_joined; /* how many members there were then, evicted ones included */
+    bool ready;        /* joined: numbers sessions, acknowledges, answers queries */
     const char *joined_how; /* it has joined, once that is committed; NULL: not so */
     bool stopped;           /* mkv_effect_stop() has been said */
     int64_t joining_ms;     /* since when we look for others; MKV_NEVER: not yet */
@@ -181,11 +184,14 @@ int mkv_cluster_set_member(struct mkv_server *server,
 /* The store turns out to be a copy of an earlier state. */
 int mkv_cluster_found_restored(struct mkv_server *server) MKV_MUST_CHECK;
 
-/* What had been lost of it, others have given. */
-int mkv_cluster_found_lost(struct mkv_server *server) MKV_MUST_CHECK;
+/*
+ * If rows had been lost, another one has now given what it has; that is all, unless some are missing
+ * that were members before.
+ */
+int mkv_cluster_look_for_lost(struct mkv_server *server) MKV_MUST_CHECK;
 
-/* From now on it is our entry of this tock under which we are one of them. */
-int mkv_cluster_joined_as(struct mkv_server *server, uint64_t tock) MKV_MUST_CHECK;
+/* From now on it is our entry of this tock under which we are one of them, who are @n. */
+int mkv_cluster_joined_as(struct mkv_server *server, uint64_t tock, uint32_t n) MKV_MUST_CHECK;
 #define MKV_JOINED_NEVER UINT64_MAX /* we are about to be let in, but are not yet */
 
 /* actor.c */
@@ -239,7 +245,12 @@ bool mkv_sync_same_cluster(const struct mkv_server *server, const struct mkv_pin
 /* By how much we have less than the other one, in orders of magnitude: < 0 if it has less. */
 int mkv_sync_compare(const struct mkv_server *server, const struct mkv_ping *ping);
 /* We have all that it had when it was at @place, and all that it accepted up to @horizon. */
-void mkv_sync_has(struct mkv_known *known, struct mkv_place place, uint64_t horizon);
+void mkv_sync_has(const struct mkv_server *server,
+                  struct mkv_known *known,
+                  struct mkv_place place,
+                  uint64_t horizon);
+/* Whether known->applied is up to where all in its log has been read. */
+bool mkv_sync_may_resume(const struct mkv_server *server, const struct mkv_known *known);
 /* Reading from it did not work: again after a while. */
 void mkv_sync_failed(struct mkv_server *server, struct mkv_now now, struct mkv_known *known);
 /* Raises the floor as far as all members are complete. */

@@ -13,6 +13,7 @@
 #define WAIT_FOR_MEMBERS 3     /* times longer if there are others, who may just be slower */
 #define PATIENCE         5     /* times longer if another one should start first, and does not */
 #define SAY_AGAIN_MS     60000 /* why it does not go on */
+#define OWN_TRIES        8U    /* to join our own cluster, before others are thought of */
 #define NUMBERS_SKIPPED  UINT32_MAX /* at random, at most: as if some weeks had passed */
 
 void mkv_join_again(struct mkv_server *server, struct mkv_now now, const char *why)
@@ -83,10 +84,10 @@ static int settle_down(struct mkv_server *server)
 {
     struct mkv_cluster *cluster = &server->cluster;
     bool alone = cluster->joined == 0 && cluster->members.own_tock == 0;
-    int error = mkv_cluster_joined_as(server, cluster->members.own_tock);
+    int error = mkv_cluster_joined_as(server, cluster->members.own_tock, cluster->members.n);
 
-    if (error == 0 && mkv_store_lost(server->store) && alone) {
-        error = mkv_cluster_found_lost(server);
+    if (error == 0 && alone) {
+        error = mkv_cluster_look_for_lost(server);
     }
     if (error == 0 && cluster->restored) {
         error = mkv_store_mark_restored(server->store, false);
@@ -149,15 +150,21 @@ static bool may_join(const struct mkv_server *server,
             mkv_sync_compare(server, &known->ping) <= 0);
 }
 
+/* It does not matter any more where all attempts fail. */
+static bool is_ours(const struct mkv_server *server, const struct mkv_known *known)
+{
+    return mkv_sync_same_cluster(server, &known->ping) && known->n_failures < OWN_TRIES;
+}
+
 /* Our own cluster, then the one that was not tried in vain more often, then the first in rank. */
 static bool is_better(const struct mkv_server *server,
                       const struct mkv_known *known,
                       const struct mkv_known *best)
 {
     struct mkv_bytes id = mkv_bytes(mkv_store_id(server->store), MKV_UUID_LEN);
-    bool ours = mkv_sync_same_cluster(server, &known->ping);
+    bool ours = is_ours(server, known);
 
-    if (ours != mkv_sync_same_cluster(server, &best->ping)) {
+    if (ours != is_ours(server, best)) {
         return ours;
     }
     if (known->n_failures != best->n_failures) {

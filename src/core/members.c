@@ -174,6 +174,7 @@ static int add_entry(struct mkv_members *members,
     if (error != 0 || !is_one || !entry->head.present) {
         return error;
     }
+    member.tock = entry->head.tock;
     error = read_entry(members, store, entry, &member, &is_one);
     if (error == 0 && is_one && memcmp(member.cluster, members->own_cluster, MKV_UUID_LEN) == 0) {
         error = add_member(members, &member);
@@ -280,6 +281,13 @@ const struct mkv_member *mkv_members_find(const struct mkv_members *members,
         }
     }
     return NULL;
+}
+
+uint64_t mkv_members_tock(const struct mkv_members *members, const uint8_t uuid[MKV_UUID_LEN])
+{
+    const struct mkv_member *member = mkv_members_find(members, uuid);
+
+    return member == NULL ? 0 : member->tock;
 }
 
 bool mkv_members_active_as(const struct mkv_members *members,

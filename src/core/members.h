@@ -30,7 +30,8 @@
 struct mkv_member {
     uint8_t uuid[MKV_UUID_LEN];
     uint8_t cluster[MKV_UUID_LEN];
-    bool active; /* false: evicted */
+    bool active;   /* false: evicted */
+    uint64_t tock; /* of its entry */
     char name[MKV_NAME_MAX + 1];
 };
 
@@ -57,6 +58,9 @@ const uint8_t *mkv_members_cluster(const struct mkv_members *members);
 /* NULL: it is none, active or evicted. */
 const struct mkv_member *mkv_members_find(const struct mkv_members *members,
                                           const uint8_t uuid[MKV_UUID_LEN]);
+
+/* The tock of the server's entry; 0: it is none, active or evicted. */
+uint64_t mkv_members_tock(const struct mkv_members *members, const uint8_t uuid[MKV_UUID_LEN]);
 
 /* Whether the server is one, and active; and under that name. */
 bool mkv_members_active(const struct mkv_members *members, const uint8_t uuid[MKV_UUID_LEN]);

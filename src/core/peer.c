@@ -23,7 +23,7 @@ static int make_member(struct mkv_server *server,
     if (!mkv_members_active_as(members, own, server->config.name)) {
         error = mkv_cluster_set_member(server, now, own, server->config.name, true);
         if (error == 0) {
-            error = mkv_cluster_joined_as(server, members->own_tock);
+            error = mkv_cluster_joined_as(server, members->own_tock, members->n);
         }
     }
     if (error == 0 && (wait->restored || !mkv_members_active_as(members, wait->uuid, name))) {
@@ -62,7 +62,7 @@ static int vouch(struct mkv_server *server, struct mkv_now now, struct mkv_serve
     frame.vouched.tock = mkv_tock_tell(&server->tock, now.wall_ms);
     frame.vouched.count = sum.n_entries;
     mkv_digest_bytes(sum.digest, frame.vouched.digest);
-    if (known != NULL && known->has_applied) {
+    if (known != NULL && mkv_sync_may_resume(server, known)) {
         frame.vouched.has_seen = true;
         frame.vouched.seen = known->applied;
     }

@@ -143,7 +143,7 @@ int mkv_pull_start(struct mkv_server *server,
     pull->address = 0;
     pull->id = 0;
     pull->joining = joining;
-    pull->walks = walks || !known->has_applied;
+    pull->walks = walks || !mkv_sync_may_resume(server, known);
     pull->bound = bound;
     pull->place = (struct mkv_place){known->ping.nonce, known->ping.position};
     pull->horizon = known->ping.horizon;
@@ -206,12 +206,17 @@ static void take_hello(struct mkv_server *server,
     server->cluster.pull.step = MKV_PULL_LOGIN;
 }
 
-/* Whether they may rely on what we had and promised as one of them. */
-static bool is_relied_on(struct mkv_server *server)
+static bool is_own_cluster(struct mkv_server *server)
 {
     const struct mkv_known *known = peer_of(server);
 
-    return known != NULL && mkv_sync_same_cluster(server, &known->ping) && !mkv_join_unsure(server);
+    return known != NULL && mkv_sync_same_cluster(server, &known->ping);
+}
+
+/* Whether they may rely on what we had and promised as one of them. */
+static bool is_relied_on(struct mkv_server *server)
+{
+    return is_own_cluster(server) && !mkv_join_unsure(server);
 }
 
 static void ask_vouch(struct mkv_server *server)
@@ -321,7 +326,7 @@ static int start_reading(struct mkv_server *server, struct mkv_now now)
     struct mkv_pull *pull = &server->cluster.pull;
     const struct mkv_known *known = peer_of(server);
 
-    if (pull->walks || known == NULL || !known->has_applied) {
+    if (pull->walks || known == NULL || !mkv_sync_may_resume(server, known)) {
         return start_walk(server, now);
     }
     return ask_changes(server, known->applied);
@@ -345,6 +350,7 @@ static int ask_members(struct mkv_server *server, struct mkv_now now)
     mkv_buf_deinit(&from);
     mkv_buf_deinit(&to);
     pull->members_first = true;
+    pull->members_replace = pull->joining && !is_own_cluster(server);
     return error != 0 ? error : walk_on(server, now);
 }
 
@@ -383,7 +389,8 @@ static bool is_sane(const struct mkv_frame_vouched *vouched)
 static int begin_anew(struct mkv_server *server)
 {
     server->cluster.pull.walks = true; /* all we hold is looked at */
-    return mkv_cluster_joined_as(server, MKV_JOINED_NEVER);
+    return mkv_cluster_joined_as(server, MKV_JOINED_NEVER,
+                                 is_own_cluster(server) ? server->cluster.n_joined : 0);
 }
 
 static int take_vouched(struct mkv_server *server,
@@ -431,7 +438,7 @@ static int take_data(struct mkv_server *server,
     int error = mkv_pull_rows(server, now, data->rows);
 
     if (error == 0 && pull->step == MKV_PULL_CHANGES && data->has_place && known != NULL) {
-        mkv_sync_has(known, data->place, 0);
+        mkv_sync_has(server, known, data->place, 0);
     }
     send_frame(server, &credit);
     return error;
@@ -449,19 +456,11 @@ static void note_read(struct mkv_server *server, struct mkv_known *known)
     const struct mkv_pull *pull = &cluster->pull;
     bool counts = !pull->joining && mkv_sync_same_members(cluster, pull->members);
 
-    mkv_sync_has(known, pull->place, counts ? pull->horizon : 0);
+    mkv_sync_has(server, known, pull->place, counts ? pull->horizon : 0);
     known->n_failures = 0;
     if (pull->walks) {
         known->n_differs = 0;
     }
-}
-
-/* All that the other one has, this one has now. */
-static int look_for_lost(struct mkv_server *server)
-{
-    return server->cluster.pull.walks && mkv_store_lost(server->store)
-               ? mkv_cluster_found_lost(server)
-               : 0;
 }
 
 static int finish(struct mkv_server *server, struct mkv_now now)
@@ -475,7 +474,9 @@ static int finish(struct mkv_server *server, struct mkv_now now)
     if (error != 0) {
         return error;
     }
-    error = look_for_lost(server);
+    if (pull->walks) {
+        error = mkv_cluster_look_for_lost(server);
+    }
     if (error != 0) {
         return error;
     }
@@ -547,6 +548,11 @@ static int take_peer(struct mkv_server *server,
     struct mkv_pull *pull = &server->cluster.pull;
 
     if (memcmp(peer->uuid, pull->uuid, MKV_UUID_LEN) != 0) {
+        struct mkv_known *known = peer_of(server);
+
+        if (known != NULL) { /* until it is heard again */
+            known->ping.state = MKV_ACT_LEAVING;
+        }
         mkv_pull_fail(server, now, "another server answers at its address");
         return 0;
     }

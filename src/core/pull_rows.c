@@ -7,6 +7,12 @@
  */
 
 /* It goes: what our tree was before is no measure any more for what we have. */
+/* Up to where they are right, whatever we hold. */
+static uint64_t bound_of(const struct mkv_pull *pull)
+{
+    return pull->members_first && pull->members_replace ? UINT64_MAX : pull->bound;
+}
+
 static int set_aside(struct mkv_server *server, const struct mkv_tree_entry *held)
 {
     struct mkv_bytes key;
@@ -56,7 +62,7 @@ static int merge_bound(struct mkv_server *server,
 {
     struct mkv_tree_entry held;
     struct mkv_head head = mkv_head_of(update);
-    uint64_t bound = server->cluster.pull.bound;
+    uint64_t bound = bound_of(&server->cluster.pull);
     int error;
 
     if (!mkv_tree_find(mkv_store_tree(server->store), key, &held)) {
@@ -104,7 +110,7 @@ static int merge_row(struct mkv_server *server, struct mkv_now now, const struct
     if (cluster->pull.joining && mkv_members_are_at(key)) {
         return merge_member(server, now, key, update);
     }
-    if (cluster->pull.step == MKV_PULL_FETCHING && update->tock <= cluster->pull.bound) {
+    if (cluster->pull.step == MKV_PULL_FETCHING && update->tock <= bound_of(&cluster->pull)) {
         return merge_bound(server, now, key, update);
     }
     if (update->tock <= cluster->floor.floor && MKV_RULE(FROZEN_SKIPS)) {
@@ -131,7 +137,7 @@ static int drop_until(struct mkv_server *server, struct mkv_bytes upto)
     struct mkv_tree_entry held;
     int error = 0;
 
-    if (pull->bound == 0 || !MKV_RULE(FROZEN_WINS)) {
+    if (bound_of(pull) == 0 || !MKV_RULE(FROZEN_WINS)) {
         return 0;
     }
     while (error == 0 &&
@@ -139,7 +145,7 @@ static int drop_until(struct mkv_server *server, struct mkv_bytes upto)
            (upto.len == 0 || mkv_bytes_compare(held.key, upto) < 0)) {
         mkv_buf_clear(&pull->cursor);
         error = mkv_buf_append(&pull->cursor, held.key);
-        if (error == 0 && held.head.tock <= pull->bound) {
+        if (error == 0 && held.head.tock <= bound_of(pull)) {
             error = set_aside(server, &held);
             if (error == 0) {
                 error = mkv_store_remove(server->store, mkv_buf_bytes(&pull->cursor));

@@ -10,9 +10,11 @@
  *     "s" seq   (8 bytes) which updates of a session have arrived
  *     "x", "y"  conflicts: core/conflicts.h
  *     "floor"   the floor, the horizon and what it is made from: core/floor.h
- *     "a" uuid  up to where we have read that server's log: nonce and position, 8 bytes each
- *     "joined"  the tock of our own entry among the members when we last became ready (8 bytes);
- *               2^64-1: we have been let in since, but were not ready again
+ *     "a" uuid  up to where we have read that server's log: nonce and position, and the tock of its
+ *               entry among the members, 8 bytes each
+ *     "joined"  the tock of our own entry among the members when we last became ready, or 2^64-1:
+ *               we have been let in since, but were not ready again; how many members there were
+ *               (8 bytes each)
  *     "o" slot  (2 bytes) what was stamped for other servers: core/stamped.c
  *     "b" i     (2 bytes) nothing: takes up room while the disk is tried
  */
@@ -21,6 +23,8 @@
 #define KEY_MAX          200U /* of any row */
 #define SESSION_KEY_LEN  9U
 #define APPLIED_KEY_LEN  (1U + MKV_UUID_LEN)
+#define APPLIED_LEN      24U
+#define JOINED_LEN       16U
 #define SESSION_ROW_MAX  4096U
 
 static const struct mkv_bytes tock_key = {(const uint8_t *)"tock", 4};
@@ -237,6 +241,28 @@ int mkv_rows_store_floor(struct mkv_server *server, struct mkv_now now)
     return error;
 }
 
+static int load_joined(struct mkv_server *server)
+{
+    struct mkv_cluster *cluster = &server->cluster;
+    struct mkv_buf row;
+
+    mkv_buf_init(&row, JOINED_LEN);
+
+    int error = mkv_store_meta_get(server->store, joined_key, &row);
+
+    cluster->joined = 0;
+    cluster->n_joined = 0;
+    if (error == 0 && row.len != JOINED_LEN) {
+        error = MKV_E_CORRUPT;
+    }
+    if (error == 0) {
+        cluster->joined = number_of(row.at);
+        cluster->n_joined = (uint32_t)number_of(row.at + 8);
+    }
+    mkv_buf_deinit(&row);
+    return error == MKV_E_NOT_FOUND ? 0 : error;
+}
+
 static struct mkv_bytes applied_key(const uint8_t uuid[MKV_UUID_LEN],
                                     uint8_t space[APPLIED_KEY_LEN])
 {
@@ -245,37 +271,35 @@ static struct mkv_bytes applied_key(const uint8_t uuid[MKV_UUID_LEN],
     return mkv_bytes(space, APPLIED_KEY_LEN);
 }
 
-int mkv_rows_load_applied(struct mkv_server *server,
-                          const uint8_t uuid[MKV_UUID_LEN],
-                          struct mkv_place *ret_place)
+int mkv_rows_load_applied(struct mkv_server *server, struct mkv_known *known)
 {
     uint8_t space[APPLIED_KEY_LEN];
     struct mkv_buf row;
 
-    mkv_buf_init(&row, 16);
+    mkv_buf_init(&row, APPLIED_LEN);
 
-    int error = mkv_store_meta_get(server->store, applied_key(uuid, space), &row);
+    int error = mkv_store_meta_get(server->store, applied_key(known->ping.uuid, space), &row);
 
-    if (error == 0 && row.len != 16) {
+    if (error == 0 && row.len != APPLIED_LEN) {
         error = MKV_E_CORRUPT;
     }
     if (error == 0) {
-        *ret_place = (struct mkv_place){number_of(row.at), number_of(row.at + 8)};
+        known->applied = (struct mkv_place){number_of(row.at), number_of(row.at + 8)};
+        known->applied_under = number_of(row.at + 16);
     }
     mkv_buf_deinit(&row);
     return error;
 }
 
-int mkv_rows_store_applied(struct mkv_server *server,
-                           const uint8_t uuid[MKV_UUID_LEN],
-                           struct mkv_place place)
+int mkv_rows_store_applied(struct mkv_server *server, const struct mkv_known *known)
 {
     uint8_t space[APPLIED_KEY_LEN];
-    uint8_t bytes[16];
+    uint8_t bytes[APPLIED_LEN];
 
-    write_number(bytes, place.nonce);
-    write_number(bytes + 8, place.position);
-    return mkv_store_meta_put(server->store, applied_key(uuid, space),
+    write_number(bytes, known->applied.nonce);
+    write_number(bytes + 8, known->applied.position);
+    write_number(bytes + 16, known->applied_under);
+    return mkv_store_meta_put(server->store, applied_key(known->ping.uuid, space),
                               mkv_bytes(bytes, sizeof(bytes)));
 }
 
@@ -308,9 +332,13 @@ int mkv_rows_drop_applied(struct mkv_server *server)
     return drop_rows(server, applied_prefix);
 }
 
-int mkv_rows_store_joined(struct mkv_server *server, uint64_t tock)
+int mkv_rows_store_joined(struct mkv_server *server)
 {
-    return put_number(server->store, joined_key, tock);
+    uint8_t bytes[JOINED_LEN];
+
+    write_number(bytes, server->cluster.joined);
+    write_number(bytes + 8, server->cluster.n_joined);
+    return mkv_store_meta_put(server->store, joined_key, mkv_bytes(bytes, sizeof(bytes)));
 }
 
 int mkv_rows_load(struct mkv_server *server, struct mkv_now now)
@@ -327,7 +355,7 @@ int mkv_rows_load(struct mkv_server *server, struct mkv_now now)
         error = load_floor(server, now);
     }
     if (error == 0) {
-        error = get_number(server->store, joined_key, &server->cluster.joined);
+        error = load_joined(server);
     }
     if (error == 0 && server->cluster.restored) {
         error = mkv_rows_drop_sessions(server);
@@ -461,7 +489,7 @@ int mkv_rows_reload(struct mkv_server *server, struct mkv_now now)
         error = load_floor(server, now);
     }
     if (error == 0) {
-        error = get_number(server->store, joined_key, &server->cluster.joined);
+        error = load_joined(server);
     }
     while (error == 0 && (session = mkv_map_each(&server->sessions, &cursor)) != NULL) {
         error = reload_session(server, now, session);

@@ -142,16 +142,12 @@ int mkv_rows_drop_ballast(struct mkv_server *server) MKV_MUST_CHECK;
 int mkv_rows_move_mark(struct mkv_server *server, uint64_t mark) MKV_MUST_CHECK;
 
 /* NOT_FOUND: there is no checkpoint. */
-int mkv_rows_load_applied(struct mkv_server *server,
-                          const uint8_t uuid[MKV_UUID_LEN],
-                          struct mkv_place *ret_place) MKV_MUST_CHECK;
-int mkv_rows_store_applied(struct mkv_server *server,
-                           const uint8_t uuid[MKV_UUID_LEN],
-                           struct mkv_place place) MKV_MUST_CHECK;
+int mkv_rows_load_applied(struct mkv_server *server, struct mkv_known *known) MKV_MUST_CHECK;
+int mkv_rows_store_applied(struct mkv_server *server, const struct mkv_known *known) MKV_MUST_CHECK;
 /* The rows; sessions in memory are the caller's. */
 int mkv_rows_drop_sessions(struct mkv_server *server) MKV_MUST_CHECK;
 int mkv_rows_drop_applied(struct mkv_server *server) MKV_MUST_CHECK;
-int mkv_rows_store_joined(struct mkv_server *server, uint64_t tock) MKV_MUST_CHECK;
+int mkv_rows_store_joined(struct mkv_server *server) MKV_MUST_CHECK;
 int mkv_rows_store_floor(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
 
 /* ingest.c: merges an update that has been accepted, or that others have accepted. */

@@ -66,11 +66,24 @@ uint64_t mkv_sync_complete(const struct mkv_server *server)
     return complete;
 }
 
-void mkv_sync_has(struct mkv_known *known, struct mkv_place place, uint64_t horizon)
+bool mkv_sync_may_resume(const struct mkv_server *server, const struct mkv_known *known)
 {
-    if (!known->has_applied || known->applied.nonce != place.nonce ||
-        known->applied.position != place.position) {
+    return known->has_applied &&
+           known->applied_under == mkv_members_tock(&server->cluster.members, known->ping.uuid);
+}
+
+/* A server that was restored gets its entry written anew: it has no such place any more. */
+void mkv_sync_has(const struct mkv_server *server,
+                  struct mkv_known *known,
+                  struct mkv_place place,
+                  uint64_t horizon)
+{
+    uint64_t under = mkv_members_tock(&server->cluster.members, known->ping.uuid);
+
+    if (!known->has_applied || known->applied_under != under ||
+        known->applied.nonce != place.nonce || known->applied.position != place.position) {
         known->applied = place;
+        known->applied_under = under;
         known->has_applied = true;
         known->applied_changed = true;
     }
@@ -102,7 +115,7 @@ static void note_equal(struct mkv_server *server, struct mkv_known *known)
     struct mkv_place place = {known->ping.nonce, known->ping.position};
     bool counts = mkv_sync_same_members(&server->cluster, mkv_sync_digest_of(known->ping.members));
 
-    mkv_sync_has(known, place, counts ? known->ping.horizon : 0);
+    mkv_sync_has(server, known, place, counts ? known->ping.horizon : 0);
     known->differs_ms = MKV_NEVER;
     known->n_differs = 0;
     known->wants_pull = lags(server, known);
@@ -206,7 +219,7 @@ int mkv_sync_ping(struct mkv_server *server, struct mkv_now now, struct mkv_know
     if (known->wants_pull) {
         mkv_server_wake_at(server, known->retry_ms > now.ms ? known->retry_ms : now.ms);
     }
-    return 0;
+    return known->differs_ms == MKV_NEVER ? mkv_cluster_look_for_lost(server) : 0;
 }
 
 /* --- Reading what we lack ----------------------------------------------------------------- */
