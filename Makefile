@@ -6,6 +6,7 @@
 #   make run        build and start a server; ARGS="--name x" is passed on to it
 #   make test       every test, in a plain build and in one with address and undefined-behaviour
 #                   sanitizers; ONLY="wire/cbor base/buf" restricts it to the tests named
+#   make sim        the simulated cluster: SEEDS (10,000) of them from FIRST (drawn) on
 #   make soak       tests that have no end, for SECONDS (an hour): more of everything, other seeds
 #   make install    install below PREFIX (/usr/local), staged into DESTDIR if given
 #   make fuzz       run each fuzz target for SECONDS (60)
@@ -24,11 +25,15 @@ ONLY    ?=
 SECONDS ?= 60
 SETUP   ?= tools/setup
 soak: SECONDS = 3600
+SEEDS   ?= 10000
+ifndef FIRST
+FIRST := $(shell od -An -N4 -tu4 /dev/urandom | tr -d " ")
+endif
 
 MAKEFLAGS += --no-print-directory
 SOURCES = find src include tests tools -name '*.[ch]' 2>/dev/null
 
-.PHONY: build run test soak install fuzz model coverage lint format fresh clean
+.PHONY: build run test sim soak install fuzz model coverage lint format fresh clean
 
 # A first build leaves the tests out, as it does without their packages; `make test` adds them.
 build:
@@ -43,6 +48,12 @@ run: build
 test:
 	@$(SETUP) build test
 	@tests/run $(addprefix --only ,$(ONLY)) build build-san
+
+sim:
+	@$(SETUP) build test
+	@tools/configure build -Dtests=enabled
+	@tools/quietly ninja -C build
+	@build/tests/sim/sim -j 2 --counts --seeds $(FIRST)..$$(($(FIRST) + $(SEEDS) - 1))
 
 soak:
 	@$(SETUP) build test
