@@ -213,10 +213,6 @@ int mkv_sync_ping(struct mkv_server *server, struct mkv_now now, struct mkv_know
         }
         return 0;
     }
-    if (mkv_store_lost(server->store)) { /* it started alone; as long as it is, nothing is complete */
-        mkv_join_again(server, now, "rows of its store are lost, and another server is here now");
-        return 0;
-    }
     take_complete(known);
     compare(server, now, known);
     take_floor(server, now, known);
