@@ -6,12 +6,9 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
-#include "shrink.h"
-#include "worker.h"
-
-#define SHRINK_RUNS 400U
+#include "report.h"
+#include "suite.h"
 
 struct command {
     struct sim_options options;
@@ -23,7 +20,9 @@ struct command {
     bool counts;
     bool complete; /* what was never reached is a failure */
     bool stop;
-    bool is_mutant;  /* a failure is what is wanted */
+    bool is_mutant; /* a failure is what is wanted */
+    bool is_suite;
+    struct suite suite;
     char words[400]; /* the options that choose faults, to be repeated */
 };
 
@@ -42,6 +41,10 @@ static void usage(void)
            "  --stop             end with the first failure\n"
            "  --counts           how often each fault, rule and state was reached\n"
            "  --complete         it is a failure if one was not\n"
+           "as a test that speaks TAP (with -j and --complete):\n"
+           "  --fixed N          the seeds 1..N\n"
+           "  --fresh N          N seeds that nobody has tried\n"
+           "  --mutants N        each rule in turn is off, for N seeds or until that is noticed\n"
            "faults:");
     for (unsigned i = 0; i < FAULTS_N; i++) {
         printf(" %s", fault_name((enum fault)i));
@@ -117,6 +120,18 @@ static bool read_flag(struct command *command, const char *name)
     return false;
 }
 
+static bool read_suite(struct command *command, const char *name, const char *value)
+{
+    struct suite *suite = &command->suite;
+    const char *end;
+    uint64_t *number = strcmp(name, "--fixed") == 0   ? &suite->n_fixed
+                       : strcmp(name, "--fresh") == 0 ? &suite->n_fresh
+                                                      : &suite->n_mutants;
+
+    command->is_suite = true;
+    return read_number(value, number, &end) && *end == '\0';
+}
+
 static bool read_option(struct command *command, const char *name, const char *value)
 {
     const char *end;
@@ -144,6 +159,10 @@ static bool read_option(struct command *command, const char *name, const char *v
 
         command->options.n_machines = fine ? (unsigned)number : 0;
         return fine;
+    }
+    if (strcmp(name, "--fixed") == 0 || strcmp(name, "--fresh") == 0 ||
+        strcmp(name, "--mutants") == 0) {
+        return read_suite(command, name, value);
     }
     if (strcmp(name, "--only") == 0) {
         memset(command->options.allowed, 0, sizeof(command->options.allowed));
@@ -185,96 +204,22 @@ static bool read_command(struct command *command, int argc, char **argv)
     return true;
 }
 
-static void show_rates(const struct sim_result *result)
-{
-    printf("faults:");
-    for (unsigned i = 0; i < FAULTS_N; i++) {
-        if (result->rates.of[i] > 0) {
-            printf(" %s %u", fault_name((enum fault)i), result->rates.of[i]);
-        }
-    }
-    printf("\n");
-}
-
-static void show_steps(const struct sim_result *result, const struct sim_options *options)
-{
-    const struct plan *plan = &result->plan;
-
-    for (unsigned i = 0; i < plan->n; i++) {
-        if (options->allowed[plan->at[i].what] &&
-            (options->skipped == NULL || !options->skipped[i])) {
-            printf("  step %3u at %7lld ms: %s\n", i, (long long)plan->at[i].at_ms,
-                   fault_name(plan->at[i].what));
-        }
-    }
-}
-
-/* Shows what is left of a failing run, and its end. */
-static void show_smallest(const struct command *command, uint64_t seed)
-{
-    static bool skipped[PLAN_STEPS_MAX];
-    struct sim_options options = command->options;
-    struct sim_result result;
-
-    options.seed = seed;
-    options.trace = false;
-    shrink(&options, skipped, &result, SHRINK_RUNS);
-    printf("seed %llu, %s: %s\n", (unsigned long long)seed, result.what, result.text);
-    printf("what is needed for it: ");
-    show_rates(&result);
-    show_steps(&result, &options);
-    if (command->options.trace) {
-        options.trace = true;
-        run_apart(&options, &result);
-    }
-}
-
-static void show_failures(const struct command *command, const struct tally *tally)
-{
-    for (unsigned i = 0; i < tally->n_failures; i++) {
-        const struct failure *failure = &tally->failures[i];
-
-        printf("FAILED %s: %s\n    again: tests/sim/sim --seed %llu%s\n", failure->what,
-               failure->text, (unsigned long long)failure->seed, command->words);
-    }
-}
-
-static double seconds(void)
-{
-    struct timespec now;
-
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
-
-static void show_tally(const struct tally *tally, double taken)
-{
-    double n = tally->n_seeds > 0 ? (double)tally->n_seeds : 1;
-
-    printf("%llu seeds, %llu failed; %.1f s, %.1f ms and %.0f events a seed, %.0f events a second, "
-           "%.1f virtual days; equal %.1f s after a heal, at most %.1f s (seed %llu)\n",
-           (unsigned long long)tally->n_seeds, (unsigned long long)tally->n_failed, taken,
-           1000 * taken / n, (double)tally->n_events / n, (double)tally->n_events / taken,
-           (double)tally->virtual_ms / 86400000, (double)tally->equal_ms_sum / n / 1000,
-           (double)tally->equal_ms_max / 1000, (unsigned long long)tally->equal_seed);
-}
-
 static int run_range(const struct command *command)
 {
     static struct tally tally;
-    double begin = seconds();
+    double begin = report_seconds();
     unsigned missing = 0;
 
     run_many(&command->options, command->first, command->last, command->n_workers, command->stop,
              &tally);
-    show_failures(command, &tally);
+    report_failures(&tally, command->words);
     if (tally.n_failures > 0 && command->shrinks) {
-        show_smallest(command, tally.failures[0].seed);
+        report_smallest(&command->options, tally.failures[0].seed);
     }
     if (command->counts || command->complete) {
         missing = reach_report(&tally.reached, command->counts);
     }
-    show_tally(&tally, seconds() - begin);
+    report_tally(&tally, report_seconds() - begin);
     if (command->is_mutant) {
         return tally.n_failed > 0 ? 0 : 1;
     }
@@ -294,11 +239,11 @@ static int run_single(const struct command *command)
         run_apart(&options, &result);
     }
     if (command->steps) {
-        show_rates(&result);
-        show_steps(&result, &options);
+        report_rates(&result);
+        report_steps(&result, &options);
     }
     if (result.failed && command->shrinks) {
-        show_smallest(command, options.seed);
+        report_smallest(&command->options, options.seed);
     } else if (result.failed) {
         printf("FAILED %s: %s\n", result.what, result.text);
     }
@@ -327,6 +272,12 @@ int main(int argc, char **argv)
     }
     if (sodium_init() < 0) {
         return 2;
+    }
+    if (command.is_suite) {
+        command.suite.options = command.options;
+        command.suite.n_workers = command.n_workers;
+        command.suite.complete = command.complete;
+        return suite_run(&command.suite);
     }
     return command.first == command.last ? run_single(&command) : run_range(&command);
 }

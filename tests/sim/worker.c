@@ -14,7 +14,8 @@
 /* Shared by a worker and its parent. */
 struct desk {
     uint64_t seed; /* that is being run, or comes next */
-    bool stop;
+    bool *stop;    /* somebody has failed, and that is enough; NULL: it is not */
+    bool is_stopped;
     struct tally tally;
     struct sim_result result;
 };
@@ -110,8 +111,11 @@ static void run_one(struct desk *desk, struct sim_options *options)
 
 static void work(struct desk *desk, struct sim_options options, uint64_t last, unsigned stride)
 {
-    for (; desk->seed <= last && !desk->stop; desk->seed += stride) {
+    for (; desk->seed <= last && (desk->stop == NULL || !*desk->stop); desk->seed += stride) {
         run_one(desk, &options);
+        if (desk->stop != NULL && desk->tally.n_failed > 0) {
+            *desk->stop = true;
+        }
     }
     _exit(0);
 }
@@ -170,12 +174,13 @@ void run_many(const struct sim_options *options,
               bool stop,
               struct tally *ret_tally)
 {
-    struct desk *desks = desks_new(n_workers);
+    struct desk *desks = desks_new(n_workers + 1); /* the last one is for what all share */
     pid_t workers[WORKERS_MAX];
     unsigned n_left = n_workers;
 
     for (unsigned i = 0; i < n_workers; i++) {
         desks[i].seed = first + i;
+        desks[i].stop = stop ? &desks[n_workers].is_stopped : NULL;
         workers[i] = start(&desks[i], options, last, n_workers);
     }
     while (n_left > 0) {
@@ -199,5 +204,5 @@ void run_many(const struct sim_options *options,
     for (unsigned i = 0; i < n_workers; i++) {
         add_tally(ret_tally, &desks[i].tally);
     }
-    (void)munmap(desks, n_workers * sizeof(*desks));
+    (void)munmap(desks, (n_workers + 1) * sizeof(*desks));
 }

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The simulator as a test: many seeds, or each rule switched off in turn; told as TAP.
+ */
+#ifndef MKV_TESTS_SIM_SUITE_H
+#define MKV_TESTS_SIM_SUITE_H
+
+#include "worker.h"
+
+struct suite {
+    struct sim_options options;
+    unsigned n_workers;
+    uint64_t n_fixed;   /* the same seeds each time, from 1 on */
+    uint64_t n_fresh;   /* others each time */
+    bool complete;      /* it is a failure if something was never reached */
+    uint64_t n_mutants; /* each rule in turn is off for so many seeds, or until that is noticed */
+};
+
+/* The exit status. */
+int suite_run(const struct suite *suite);
+
+#endif
