@@ -19,7 +19,6 @@
     X(ORDER_TOTAL)     /* K goes on behind the tock */                                             \
     X(ORDER_VALUE)     /* K ends with the value's hash */                                          \
     X(HORIZON_REFUSES) /* an update from MQTT below the horizon is refused */                      \
-    X(FLOOR_REFUSES)   /* ... and one below the floor */                                           \
     X(FUTURE_REFUSES)  /* ... and one far above the clock */                                       \
     X(STAMP_ONCE)      /* a repeat of an update without a tock is not stamped again */             \
     X(STAMP_OWNER)     /* only the server named in it stamps it, while that is there */            \

@@ -171,6 +171,8 @@ int mkv_cluster_write(struct mkv_server *server,
                       struct mkv_bytes key,
                       struct mkv_bytes value) MKV_MUST_CHECK;
 void mkv_cluster_raise_floor(struct mkv_server *server, struct mkv_now now, uint64_t floor);
+/* Looks for deletions up to the floor. */
+void mkv_cluster_purge(struct mkv_server *server, struct mkv_now now);
 /* Looks whether the members have changed; to be called before they are asked for. */
 int mkv_cluster_refresh(struct mkv_server *server) MKV_MUST_CHECK;
 /* The same; and if we are none of them any more, we join anew. */

@@ -221,10 +221,7 @@ static int take_unstamped(struct mkv_server *server,
 /* Up to the horizon all that is accepted is known to be accepted; up to the floor, known to all. */
 static bool is_stale(const struct mkv_server *server, uint64_t tock)
 {
-    const struct mkv_floor *floor = &server->cluster.floor;
-
-    return (tock <= floor->horizon && MKV_RULE(HORIZON_REFUSES)) ||
-           (tock <= floor->floor && MKV_RULE(FLOOR_REFUSES));
+    return tock <= mkv_floor_bound(&server->cluster.floor) && MKV_RULE(HORIZON_REFUSES);
 }
 
 /*

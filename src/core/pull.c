@@ -438,7 +438,7 @@ static int take_data(struct mkv_server *server,
     int error = mkv_pull_rows(server, now, data->rows);
 
     if (error == 0 && pull->step == MKV_PULL_CHANGES && data->has_place && known != NULL) {
-        mkv_sync_has(server, known, data->place, 0);
+        mkv_sync_has(server, known, MKV_RULE(PULL_ATOMIC) ? data->place : pull->place, 0);
     }
     send_frame(server, &credit);
     return error;
@@ -456,7 +456,9 @@ static void note_read(struct mkv_server *server, struct mkv_known *known)
     const struct mkv_pull *pull = &cluster->pull;
     bool counts = !pull->joining && mkv_sync_same_members(cluster, pull->members);
 
-    mkv_sync_has(server, known, pull->place, counts ? pull->horizon : 0);
+    uint64_t horizon = MKV_RULE(MARK_BEFORE) ? pull->horizon : known->ping.horizon;
+
+    mkv_sync_has(server, known, pull->place, counts ? horizon : 0);
     known->n_failures = 0;
     if (pull->walks) {
         known->n_differs = 0;
@@ -486,6 +488,9 @@ static int finish(struct mkv_server *server, struct mkv_now now)
     }
     if (pull->walks && (pull->bound >= pull->floor || joining)) {
         mkv_cluster_raise_floor(server, now, pull->floor);
+    }
+    if (pull->bound > 0) { /* what replaced ours may be deletions that we have forgotten already */
+        mkv_cluster_purge(server, now);
     }
     if (pull->n_quarantined > 0) {
         mkv_effect_log(

@@ -353,6 +353,16 @@ static uint64_t complete_of_all(const struct mkv_server *server)
     return least;
 }
 
+void mkv_cluster_purge(struct mkv_server *server, struct mkv_now now)
+{
+    struct mkv_cluster *cluster = &server->cluster;
+
+    cluster->purging = true;
+    cluster->purge_began = false;
+    mkv_buf_clear(&cluster->purged);
+    mkv_server_wake_at(server, now.ms);
+}
+
 void mkv_cluster_raise_floor(struct mkv_server *server, struct mkv_now now, uint64_t floor)
 {
     struct mkv_cluster *cluster = &server->cluster;
@@ -360,10 +370,7 @@ void mkv_cluster_raise_floor(struct mkv_server *server, struct mkv_now now, uint
     if (floor > cluster->floor.floor) {
         mkv_floor_raise_horizon(&cluster->floor, floor);
         mkv_floor_raise(&cluster->floor, floor);
-        cluster->purging = true;
-        cluster->purge_began = false;
-        mkv_buf_clear(&cluster->purged);
-        mkv_server_wake_at(server, now.ms);
+        mkv_cluster_purge(server, now);
     }
 }
 

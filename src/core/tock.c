@@ -62,7 +62,9 @@ static bool is_future(const struct mkv_tock *tock, uint64_t wall_ms, uint64_t se
 
 enum mkv_tock_verdict mkv_tock_judge(const struct mkv_tock *tock, struct mkv_now now, uint64_t seen)
 {
-    return is_future(tock, now.wall_ms, seen) ? MKV_TOCK_FUTURE : MKV_TOCK_FINE;
+    bool is_far = is_future(tock, now.wall_ms, seen) && MKV_RULE(FUTURE_REFUSES);
+
+    return is_far ? MKV_TOCK_FUTURE : MKV_TOCK_FINE;
 }
 
 bool mkv_tock_mark_due(const struct mkv_tock *tock, uint64_t *ret_mark)
