@@ -61,10 +61,10 @@ static void check_frozen(struct sim *sim, const struct machine *a, const struct 
     uint64_t floor = a->ping.floor < b->ping.floor ? a->ping.floor : b->ping.floor;
     char text[2][64];
 
-    if (!machine_ready(a) || !machine_ready(b) || !same_cluster(&a->ping, &b->ping)) {
+    if (!a->has_pinged || !b->has_pinged || !same_cluster(&a->ping, &b->ping)) {
         return;
     }
-    for (unsigned key = 0; key < sim->oracle.n_keys; key++) {
+    for (unsigned key = 0; key < sim->oracle.n_paths; key++) {
         const struct known *entry = &a->last.at[key];
 
         if (entry->has && entry->head.present && entry->head.tock <= floor &&
@@ -94,7 +94,9 @@ void check_ping(struct sim *sim, struct machine *machine, const struct mkv_ping 
                  (unsigned long long)ping->floor, (unsigned long long)ping->horizon,
                  (unsigned long long)ping->tock);
     }
-    check_grows(sim, machine, "floor", last->floor, ping->floor);
+    if (!mkv_store_lost(machine->store)) {
+        check_grows(sim, machine, "floor", last->floor, ping->floor);
+    }
     check_grows(sim, machine, "horizon", last->horizon, ping->horizon);
     if (ping->nonce == last->nonce) { /* while nothing is written, a mark for it is not, either */
         check_grows(sim, machine, "tock", last->tock, ping->tock);
@@ -105,6 +107,7 @@ void check_ping(struct sim *sim, struct machine *machine, const struct mkv_ping 
         machine->held = machine->last; /* what it held in the other one, it may set aside */
     }
     machine->ping = *ping;
+    machine->has_pinged = ping->state == MKV_ACT_READY && machine_ready(machine);
     if (ping->floor > 0) {
         reach(&sim->reach, REACH_FLOOR);
     }

@@ -57,6 +57,7 @@ static int open_store(struct sim *sim, struct machine *machine, struct mkv_store
     }
     if (error == 0 && ret_report->n_corrupt > 0) {
         oracle_excuse_all(sim, machine);
+        machine->ping.floor = 0;
         reach(&sim->reach, REACH_ROW_LOST);
     }
     if (error == 0 && ret_report->lost) {
@@ -121,6 +122,7 @@ void machine_kill(struct sim *sim, struct machine *machine, bool silently)
     machine->store = NULL;
     machine->mqtt = NULL;
     machine->hears = false;
+    machine->has_pinged = false;
     machine->mute_in = 0;
     machine->deadline_ms = INT64_MAX;
     memset(machine->links, 0, sizeof(machine->links));

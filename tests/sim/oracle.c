@@ -275,6 +275,9 @@ static bool is_stored(struct sim *sim, const struct machine *machine, struct dot
             continue;
         }
         any = true;
+        if (!write->known.head.present && !machine->last.at[write->key].has) {
+            return true; /* it may be forgotten already */
+        }
         if (write->refused || !known_less(&machine->top.at[write->key], &write->known)) {
             return true;
         }
@@ -428,6 +431,7 @@ void oracle_look(struct sim *sim, struct machine *machine)
         bool joins = machine_ready(machine) && !machine->was_ready;
 
         machine->seen = sum.digest;
+        machine->has_pinged = machine->has_pinged && machine_ready(machine) && !joins;
         machine->was_ready = machine_ready(machine);
         machine->evicted = machine->evicted && !joins;
         read_record(sim, machine, &now);
