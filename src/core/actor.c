@@ -472,5 +472,11 @@ int mkv_server_ping(struct mkv_server *server, struct mkv_now now, const struct 
         }
         return 0;
     }
-    return is_compatible(server, ping) ? take_ping(server, now, ping) : 0;
+    if (!is_compatible(server, ping)) { /* if it is joining, let it hear why it must not */
+        if (ping->state == MKV_ACT_JOINING) {
+            answer_joiner(server, now, ping);
+        }
+        return 0;
+    }
+    return take_ping(server, now, ping);
 }

@@ -49,6 +49,7 @@ struct mkv_known {
     bool wants_pull;           /* we have to read from it */
     uint32_t n_failures;       /* attempts in a row to do so that failed */
     int64_t retry_ms;          /* not before */
+    uint32_t first_address;    /* of its addresses, the one to be tried first */
     uint64_t nonce_before;     /* of the boot before: whose pings may still be on their way */
     int64_t gaps_asked_ms;     /* when it was last asked for what is missing in streams */
     int64_t gaps_ms;           /* not again before */

@@ -81,6 +81,9 @@ void mkv_pull_fail(struct mkv_server *server, struct mkv_now now, const char *wh
                        (const char *)known->ping.name.at, why);
         mkv_sync_failed(server, now, known);
         known->wants_pull = true;
+        if (cluster->pull.step <= MKV_PULL_LOGIN) { /* whoever listens there, it is not them */
+            known->first_address = cluster->pull.address + 1;
+        }
     }
     hang_up(server);
 }
@@ -140,7 +143,7 @@ int mkv_pull_start(struct mkv_server *server,
     struct mkv_pull *pull = &server->cluster.pull;
 
     memcpy(pull->uuid, known->ping.uuid, MKV_UUID_LEN);
-    pull->address = 0;
+    pull->address = known->first_address < known->ping.addresses.n ? known->first_address : 0;
     pull->id = 0;
     pull->joining = joining;
     pull->walks = walks || !mkv_sync_may_resume(server, known);

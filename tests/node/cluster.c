@@ -129,6 +129,8 @@ static void take_client_frame(struct cluster_server *server, struct mkv_bytes ma
         server->acked = frame.ack.counter;
     } else if (frame.kind == MKV_FRAME_NACK) {
         server->refused = frame.nack.code;
+    } else if (frame.kind == MKV_FRAME_DONE) {
+        server->done = true;
     } else if (frame.kind == MKV_FRAME_ERROR) {
         server->refused = frame.error.code;
     }
@@ -444,7 +446,7 @@ static int start_node(struct cluster *cluster, unsigned i)
                    .secret = {1, 2, (uint8_t)i},
                    .times = cluster->times,
                    .alone = server->alone,
-                   .restored = server->report.restored,
+                   .restored = server->report.restored && !server->forget_restored,
                    .accept_restored = server->accept_restored},
         .window_ms = 2,
         .quarantine = {.keep = keep, .context = server},
@@ -459,11 +461,16 @@ static int start_node(struct cluster *cluster, unsigned i)
     return mkv_server_node_new(&config, server->store, cluster->now, &server->node);
 }
 
+void cluster_uuid(unsigned i, uint8_t ret_uuid[16])
+{
+    memset(ret_uuid, (int)(0x11 * (i + 1)), 16);
+}
+
 int cluster_open_store(struct cluster_server *server, unsigned i)
 {
     struct mkv_store_options options = {.boot_nonce = 1000 * (i + 1) + ++server->boots};
 
-    memset(options.id, (int)(0x11 * (i + 1)), sizeof(options.id));
+    cluster_uuid(i, options.id);
     memset(options.digest_key, 9, sizeof(options.digest_key));
     if (server->disk == NULL) {
         server->disk = mkv_disk_new(0);

@@ -48,6 +48,7 @@ struct cluster_server {
     /* for its next boot */
     bool alone;
     bool accept_restored;
+    bool forget_restored; /* it is not told that its disk was put back */
     uint32_t qos;
     const char *also; /* an address that comes before its own; NULL: none */
 
@@ -65,6 +66,7 @@ struct cluster_server {
     uint64_t counter;
     uint64_t acked; /* the last counter acknowledged */
     int refused;    /* the last error that the client was told, or NACK */
+    bool done;      /* the last request was done */
 
     /* what it said */
     bool stopped;
@@ -138,6 +140,10 @@ void cluster_put(
     struct cluster *cluster, unsigned i, const char *path, const char *value, uint64_t tock);
 /* The value held at @path, "" for a tombstone, NULL for nothing; until the next call. */
 const char *cluster_held(const struct cluster *cluster, unsigned i, const char *path);
+/* The client of @i has server @j taken out of the cluster; returns what it is told. */
+int cluster_evict(struct cluster *cluster, unsigned i, unsigned j);
+/* The uuid of server @i. */
+void cluster_uuid(unsigned i, uint8_t ret_uuid[16]);
 /* The tock of now, from the wall clock. */
 uint64_t cluster_tock(const struct cluster *cluster);
 

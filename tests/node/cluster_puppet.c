@@ -10,7 +10,7 @@ struct mkv_ping cluster_ping_of(struct cluster *cluster, unsigned i, unsigned li
     struct mkv_ping ping = cluster->at[like].ping;
 
     ping.name = mkv_bytes_of(server->name);
-    memset(ping.uuid, (int)(0x11 * (i + 1)), sizeof(ping.uuid));
+    cluster_uuid(i, ping.uuid);
     ping.nonce = 1000 * (i + 1) + 1;
     ping.number = ++server->n_said;
     ping.state = MKV_ACT_READY;
@@ -78,7 +78,7 @@ void cluster_greet(struct cluster *cluster, unsigned i)
         .kind = MKV_FRAME_PEER,
         .peer = {.name = mkv_bytes_of(cluster->at[i].name), .state = MKV_ACT_READY}};
 
-    memset(peer.peer.uuid, (int)(0x11 * (i + 1)), sizeof(peer.peer.uuid));
+    cluster_uuid(i, peer.peer.uuid);
     cluster_say(cluster, i, &hello);
     cluster_say(cluster, i, &peer);
 }

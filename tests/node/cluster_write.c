@@ -192,6 +192,23 @@ const char *cluster_held(const struct cluster *cluster, unsigned i, const char *
     return text;
 }
 
+int cluster_evict(struct cluster *cluster, unsigned i, unsigned j)
+{
+    struct cluster_server *server = &cluster->at[i];
+    struct mkv_frame frame = {.kind = MKV_FRAME_EVICT, .id = 77};
+
+    if (server->client == 0) {
+        log_in(cluster, i);
+    }
+    cluster_uuid(j, frame.uuid);
+    server->done = false;
+    server->refused = 0;
+    send_client_frame(cluster, i, &frame);
+    cluster_run(cluster, 3);
+    assert_true(server->done != (server->refused != 0));
+    return server->refused;
+}
+
 void cluster_publish(struct cluster *cluster, const char *topic, struct mkv_bytes payload)
 {
     cluster_post(cluster, MKV_OUTPUT_PUBLISH, CLUSTER_MAX, 0, 0, mkv_bytes_of(topic), payload);
