@@ -185,6 +185,9 @@ int mkv_cluster_time(struct mkv_server *server, struct mkv_now now)
     if (cluster->stopped) {
         return 0;
     }
+    if (!mkv_store_dirty(server->store)) {
+        mkv_pull_settled(server);
+    }
     mkv_pull_time(server, now);
     if (!cluster->ready) {
         error = mkv_join_time(server, now);
@@ -290,7 +293,7 @@ void mkv_cluster_rollback(struct mkv_server *server, struct mkv_now now)
     size_t cursor = 0;
     struct mkv_known *known;
 
-    mkv_pull_fail(server, now, "the store cannot be written");
+    mkv_pull_rollback(server, now);
     mkv_past_clear(&cluster->past);
     cluster->joined_how = NULL;
     mkv_gaps_forget(server);

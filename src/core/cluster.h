@@ -80,7 +80,8 @@ enum mkv_pull_step {
 struct mkv_pull {
     enum mkv_pull_step step;
     uint8_t uuid[MKV_UUID_LEN];
-    uint64_t link;    /* 0: there is none */
+    uint64_t link;  /* 0: there is none */
+    uint64_t ended; /* the link of one that has come to its end, which is not committed; 0: none */
     uint32_t address; /* the one being tried */
     uint64_t id;      /* of the open request */
     int64_t began_ms;
@@ -280,6 +281,9 @@ int mkv_pull_frame(struct mkv_server *server,
 int mkv_pull_dialled(struct mkv_server *server, struct mkv_now now, int error) MKV_MUST_CHECK;
 /* It cannot go on, or what came over its link cannot be read. */
 void mkv_pull_fail(struct mkv_server *server, struct mkv_now now, const char *why);
+/* The end of one has been committed; or it has not, and all that was said then is dropped. */
+void mkv_pull_settled(struct mkv_server *server);
+void mkv_pull_rollback(struct mkv_server *server, struct mkv_now now);
 /* Its link is gone. */
 void mkv_pull_closed(struct mkv_server *server, struct mkv_now now);
 void mkv_pull_time(struct mkv_server *server, struct mkv_now now);

@@ -88,6 +88,28 @@ void mkv_pull_fail(struct mkv_server *server, struct mkv_now now, const char *wh
     hang_up(server);
 }
 
+void mkv_pull_settled(struct mkv_server *server)
+{
+    struct mkv_known *known = peer_of(server);
+
+    if (server->cluster.pull.ended != 0 && known != NULL) {
+        known->n_failures = 0;
+    }
+    server->cluster.pull.ended = 0;
+}
+
+void mkv_pull_rollback(struct mkv_server *server, struct mkv_now now)
+{
+    struct mkv_pull *pull = &server->cluster.pull;
+
+    if (pull->step == MKV_PULL_IDLE && pull->ended != 0) { /* its link was not closed, after all */
+        pull->link = pull->ended;
+        pull->step = MKV_PULL_CHECKING;
+    }
+    pull->ended = 0;
+    mkv_pull_fail(server, now, "the store cannot be written");
+}
+
 void mkv_pull_closed(struct mkv_server *server, struct mkv_now now)
 {
     server->cluster.pull.link = 0;
@@ -462,7 +484,6 @@ static void note_read(struct mkv_server *server, struct mkv_known *known)
     uint64_t horizon = MKV_RULE(MARK_BEFORE) ? pull->horizon : known->ping.horizon;
 
     mkv_sync_has(server, known, pull->place, counts ? horizon : 0);
-    known->n_failures = 0;
     if (pull->walks) {
         known->n_differs = 0;
     }
@@ -508,6 +529,7 @@ static int finish(struct mkv_server *server, struct mkv_now now)
                        (const char *)known->ping.name.at,
                        pull->walks ? "by comparing" : "what changed");
     }
+    pull->ended = pull->link;
     hang_up(server);
     mkv_server_wake_at(server, now.ms);
     return joining ? mkv_join_done(server, now, known) : 0;

@@ -273,6 +273,9 @@ static void deliver_frames(struct cluster *cluster, const struct cluster_letter 
     struct cluster_server *server = &cluster->at[letter->to];
     struct mkv_bytes rest = mkv_buf_bytes(&letter->payload);
 
+    if (letter->link >= MKV_LINK_OUT && server->break_in > 0 && --server->break_in == 0) {
+        cluster_cut_links(cluster, letter->to);
+    }
     while (rest.len > 0 && cluster_find_link(server, letter->link) != NULL) {
         struct mkv_bytes map;
         size_t used;

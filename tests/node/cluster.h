@@ -44,6 +44,8 @@ struct cluster_server {
     bool isolated; /* no links either */
     uint32_t lose; /* so many messages but pings do not reach it */
     bool no_pings; /* pings do not reach it */
+    uint32_t
+        break_in; /* so many frames from now, over links that it dialled, all its links break */
 
     /* for its next boot */
     bool alone;
@@ -135,7 +137,10 @@ void cluster_give(struct cluster *cluster,
                   const char *name,
                   uint64_t seq,
                   uint64_t counter);
-/* The same goes into its store as it is; it must be down or without an open transaction. */
+/* The store of a server that is down is opened, or closed again. */
+void cluster_open_disk(struct cluster *cluster, unsigned i);
+void cluster_close_disk(struct cluster *cluster, unsigned i);
+/* The same goes into its store as it is; there must be no open transaction. */
 void cluster_put(
     struct cluster *cluster, unsigned i, const char *path, const char *value, uint64_t tock);
 /* The value held at @path, "" for a tombstone, NULL for nothing; until the next call. */

@@ -146,6 +146,18 @@ void cluster_give(struct cluster *cluster,
     cluster_run(cluster, 3);
 }
 
+void cluster_open_disk(struct cluster *cluster, unsigned i)
+{
+    assert_null(cluster->at[i].store);
+    assert_int_equal(cluster_open_store(&cluster->at[i], i), 0);
+}
+
+void cluster_close_disk(struct cluster *cluster, unsigned i)
+{
+    mkv_store_close(cluster->at[i].store);
+    cluster->at[i].store = NULL;
+}
+
 void cluster_put(
     struct cluster *cluster, unsigned i, const char *path, const char *value, uint64_t tock)
 {
@@ -158,17 +170,9 @@ void cluster_put(
                                 .ticks = {.n = 1, .at = {{mkv_bytes_of("put"), 1, tock}}}};
     struct mkv_head head = mkv_head_of(&update);
     struct mkv_buf key = key_of(path);
-    bool down = server->store == NULL;
 
-    if (down) {
-        assert_int_equal(cluster_open_store(server, i), 0);
-    }
     assert_int_equal(mkv_store_put(server->store, mkv_buf_bytes(&key), &head, &update), 0);
     assert_int_equal(mkv_store_commit(server->store), 0);
-    if (down) {
-        mkv_store_close(server->store);
-        server->store = NULL;
-    }
     mkv_buf_deinit(&key);
 }
 
