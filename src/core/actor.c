@@ -95,6 +95,22 @@ uint32_t mkv_actor_rank(const struct mkv_server *server, struct mkv_now now, str
     return rank;
 }
 
+/* The next address that can lead there: a unix socket does only on the same host. */
+bool mkv_actor_next_address(const struct mkv_server *server,
+                            const struct mkv_ping *ping,
+                            uint32_t *address)
+{
+    bool same_host = mkv_bytes_equal(ping->host, server->config.host);
+
+    for (; *address < ping->addresses.n; ++*address) {
+        if (same_host ||
+            !mkv_bytes_starts_with(ping->addresses.at[*address], mkv_bytes_of("unix:"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* --- Ours --------------------------------------------------------------------------------- */
 
 void mkv_actor_describe(const struct mkv_server *server,

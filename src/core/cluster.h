@@ -218,6 +218,10 @@ uint32_t mkv_actor_rank(const struct mkv_server *server, struct mkv_now now, str
 uint64_t mkv_actor_weight(struct mkv_bytes id, const uint8_t uuid[MKV_UUID_LEN]);
 /* Whether another server of our name was heard lately: one of us has to stop. */
 bool mkv_actor_rivalled(const struct mkv_server *server, struct mkv_now now);
+/* Moves on to the next address from *address on that can lead there; false: there is none. */
+bool mkv_actor_next_address(const struct mkv_server *server,
+                            const struct mkv_ping *ping,
+                            uint32_t *address);
 /* Sends one, and sets the time for the next. */
 void mkv_actor_ping(struct mkv_server *server, struct mkv_now now, uint32_t state);
 /* What it says, but for its number. */

@@ -118,22 +118,6 @@ void mkv_pull_closed(struct mkv_server *server, struct mkv_now now)
 
 /* --- Beginning ---------------------------------------------------------------------------- */
 
-/* The next address that can lead there: a unix socket does only on the same host. */
-static bool next_address(const struct mkv_server *server,
-                         const struct mkv_ping *ping,
-                         uint32_t *address)
-{
-    bool same_host = mkv_bytes_equal(ping->host, server->config.host);
-
-    for (; *address < ping->addresses.n; ++*address) {
-        if (same_host ||
-            !mkv_bytes_starts_with(ping->addresses.at[*address], mkv_bytes_of("unix:"))) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void dial(struct mkv_server *server, struct mkv_now now, const struct mkv_known *known)
 {
     struct mkv_cluster *cluster = &server->cluster;
@@ -142,7 +126,7 @@ static void dial(struct mkv_server *server, struct mkv_now now, const struct mkv
     pull->step = MKV_PULL_DIALLING;
     pull->heard_ms = now.ms;
     pull->link = 0;
-    if (!next_address(server, &known->ping, &pull->address)) {
+    if (!mkv_actor_next_address(server, &known->ping, &pull->address)) {
         mkv_pull_fail(server, now,
                       known->ping.addresses.n == 0 || pull->address == 0
                           ? "it has no address that can be reached from this host: give it one "

@@ -464,7 +464,7 @@ static void test_same_name(void **state)
 {
     (void)state;
     start_many(1);
-    (void)strcpy(cluster.at[1].name, "s0");
+    memcpy(cluster.at[1].name, "s0", sizeof("s0"));
     start(1);
     run(60000);
     assert_true(cluster.at[1].stopped);

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Servers among servers: what is forgotten and when, and who counts (docs/protocol.md, 12.4 - 12.6).
- */
+/* Servers among servers: what is forgotten, when, and who counts (docs/protocol.md, 12.4 - 12.6). */
 #include <stdio.h>
 #include <string.h>
 
@@ -95,7 +93,6 @@ static void test_alone(void **state)
     assert_held(0, "a", NULL);
     assert_held(0, "b", "two");
     assert_true(floor_of(0) > 0);
-
     /* It is not forgotten again and again: it stays where it is. */
     uint64_t floor = floor_of(0);
 
@@ -179,7 +176,6 @@ static void test_an_absent_member(void **state)
     run(3 * PAST_HORIZON);
     assert_held(0, "a", "");
     assert_int_equal(floor_of(0), 0);
-
     /* It comes back, and hears of the deletion. */
     cluster_start(&cluster, 2);
     assert_heals(3000);
@@ -189,7 +185,6 @@ static void test_an_absent_member(void **state)
         assert_true(floor_of(i) > 0);
     }
     assert_null(cluster.at[2].set_aside);
-
     /* Away again, and evicted. */
     write_at(0, "b", "two");
     cluster_crash(&cluster, 2);
@@ -198,7 +193,6 @@ static void test_an_absent_member(void **state)
     assert_int_equal(cluster_evict(&cluster, 1, 2), MKV_E_NOT_FOUND);
     run(PAST_HORIZON);
     assert_held(0, "b", NULL);
-
     /* What it holds alone does not come back with it. */
     cluster_start(&cluster, 2);
     assert_heals(5000);
@@ -430,7 +424,6 @@ static void test_a_backup_alone(void **state)
     restart(1); /* it does not forget that */
     run(20000);
     assert_false(cluster_ready(&cluster, 1));
-
     cluster_crash(&cluster, 1);
     cluster.at[1].accept_restored = true;
     cluster_start(&cluster, 1);
@@ -703,6 +696,5 @@ int main(void)
         CASE(test_much_is_set_aside),
         CASE(test_quarantine_fails),
     };
-
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
