@@ -83,6 +83,7 @@ struct mkv_pull {
     uint64_t link;  /* 0: there is none */
     uint64_t ended; /* the link of one that has come to its end, which is not committed; 0: none */
     uint32_t address; /* the one being tried */
+    uint32_t n_tried; /* so many have been */
     uint64_t id;      /* of the open request */
     int64_t began_ms;
     int64_t heard_ms;

@@ -86,6 +86,7 @@ void mkv_pull_fail(struct mkv_server *server, struct mkv_now now, const char *wh
         }
     }
     hang_up(server);
+    mkv_server_wake_at(server, now.ms); /* for somebody else */
 }
 
 void mkv_pull_settled(struct mkv_server *server)
@@ -128,12 +129,13 @@ static void dial(struct mkv_server *server, struct mkv_now now, const struct mkv
     pull->link = 0;
     if (!mkv_actor_next_address(server, &known->ping, &pull->address)) {
         mkv_pull_fail(server, now,
-                      known->ping.addresses.n == 0 || pull->address == 0
+                      pull->n_tried == 0
                           ? "it has no address that can be reached from this host: give it one "
                             "with --listen"
                           : "it could be reached at none of its addresses");
         return;
     }
+    pull->n_tried++;
     pull->link = MKV_LINK_OUT + ++cluster->n_dialled;
     mkv_effect_dial(server->effects, pull->link, known->ping.addresses.at[pull->address]);
     mkv_server_wake_at(server, now.ms + SILENCE_MS);
@@ -160,6 +162,7 @@ int mkv_pull_start(struct mkv_server *server,
     pull->members = mkv_sync_digest_of(known->ping.members);
     pull->members_first = false;
     pull->began_ms = now.ms;
+    pull->n_tried = 0;
     pull->n_rows = 0;
     pull->n_filled = 0;
     pull->n_quarantined = 0;

@@ -180,4 +180,13 @@ const struct mkv_frame *cluster_last(const struct cluster *cluster,
 unsigned cluster_count(const struct cluster *cluster, unsigned i, enum mkv_frame_kind kind);
 void cluster_forget(struct cluster *cluster, unsigned i);
 
+/* Server 0 starts alone, and vouches for the puppet, server 1. */
+void cluster_start_with_member(struct cluster *cluster);
+/* What the puppet asks then. */
+struct mkv_frame cluster_vouch_frame(uint64_t number);
+/* A ping of server 1 that says what server 0 says, but with another digest. */
+struct mkv_ping cluster_other_ping(struct cluster *cluster);
+/* Server 0 asks the puppet for the members first; there is nothing new about them. */
+void cluster_tell_members(struct cluster *cluster);
+
 #endif

@@ -144,3 +144,57 @@ void cluster_forget(struct cluster *cluster, unsigned i)
     }
     server->n_heard = 0;
 }
+
+/* --- Server 1, a puppet that is a member beside server 0 ---------------------------------- */
+
+struct mkv_frame cluster_vouch_frame(uint64_t number)
+{
+    struct mkv_frame frame = {
+        .kind = MKV_FRAME_VOUCH,
+        .id = 1,
+        .vouch = {.nonce = 2001, .number = number, .name = mkv_bytes_of("s1")},
+    };
+
+    cluster_uuid(1, frame.vouch.uuid);
+    return frame;
+}
+
+void cluster_start_with_member(struct cluster *cluster)
+{
+    struct mkv_frame vouch;
+    struct mkv_ping ping;
+
+    cluster->at[0].alone = true;
+    cluster_start(cluster, 0);
+    cluster_run(cluster, 1);
+    ping = cluster_ping_of(cluster, 1, 0);
+    ping.state = MKV_ACT_JOINING;
+    vouch = cluster_vouch_frame(ping.number);
+    cluster_send_ping(cluster, &ping);
+    cluster_dial(cluster, 1, 0);
+    cluster_say(cluster, 1, &vouch);
+    cluster_run(cluster, 3);
+    assert_non_null(cluster_last(cluster, 1, MKV_FRAME_VOUCHED));
+    cluster_hang_up(cluster, 1);
+    cluster_run(cluster, 1);
+    cluster_forget(cluster, 1);
+}
+
+struct mkv_ping cluster_other_ping(struct cluster *cluster)
+{
+    struct mkv_ping ping;
+
+    cluster_run(cluster, 10000); /* so that the last ping of server 0 tells of its members */
+    ping = cluster_ping_of(cluster, 1, 0);
+    memset(ping.digest, 0x5a, sizeof(ping.digest));
+    return ping;
+}
+
+void cluster_tell_members(struct cluster *cluster)
+{
+    struct mkv_frame end = {.kind = MKV_FRAME_END};
+
+    assert_non_null(cluster_last(cluster, 1, MKV_FRAME_FETCH));
+    end.id = cluster_last(cluster, 1, MKV_FRAME_FETCH)->id;
+    cluster_say(cluster, 1, &end);
+}
