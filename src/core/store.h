@@ -117,6 +117,25 @@ int mkv_store_meta_next(struct mkv_store *store,
                         struct mkv_bytes *ret_key) MKV_MUST_CHECK;
 
 /*
+ * Secrets: by a user's name, what the server knows of the password.  They are in the same
+ * transactions as all else, but apart from it: in no scan, no digest, no meta row.  Names have 1..64
+ * bytes, values up to MKV_STORE_SECRET_MAX; all else as for meta rows.
+ */
+#define MKV_STORE_SECRET_NAME_MAX 64U
+#define MKV_STORE_SECRET_MAX      1024U
+
+int mkv_store_secret_get(struct mkv_store *store,
+                         struct mkv_bytes name,
+                         struct mkv_buf *value) MKV_MUST_CHECK;
+int mkv_store_secret_put(struct mkv_store *store,
+                         struct mkv_bytes name,
+                         struct mkv_bytes value) MKV_MUST_CHECK;
+int mkv_store_secret_delete(struct mkv_store *store, struct mkv_bytes name) MKV_MUST_CHECK;
+int mkv_store_secret_next(struct mkv_store *store,
+                          struct mkv_bytes after,
+                          struct mkv_bytes *ret_name) MKV_MUST_CHECK;
+
+/*
  * Whether this store is an older state of itself, as opening it tells (store/store.h), or others
  * have found out: then each opening tells it again, until it is marked as not restored: when others
  * have given it what they hold, or somebody has said that it shall do without.  The same then goes

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The inside of a store, shared by what opens one (open.c) and what works in it (store.c).
+ * The inside of a store, shared by what opens one (open.c) and what works in it (store.c,
+ * named.c).
  */
 #ifndef MKV_STORE_INNER_H
 #define MKV_STORE_INNER_H
@@ -78,6 +79,12 @@ int mkv_store_save_forgotten(struct mkv_store *store) MKV_MUST_CHECK;
 
 /* Commits the log's open transaction; either way none is open then.  Errors of the log. */
 int mkv_store_commit_log(struct mkv_store *store) MKV_MUST_CHECK;
+
+/* Undoes the open transaction after @error, which it returns; nothing more is written until it is aborted. */
+int mkv_store_break(struct mkv_store *store, int error);
+
+/* Counts @n_bytes towards the open transaction, and opens the log's on the first of them. */
+int mkv_store_open_transaction(struct mkv_store *store, size_t n_bytes) MKV_MUST_CHECK;
 
 /* Writes the note beside the log if it is due; it never matters for long whether that went well. */
 void mkv_store_note(struct mkv_store *store, bool end);

@@ -2,8 +2,8 @@
 /*
  * Meta rows: small named values, each with a checksum of its name and content.
  *
- * The store's own and the core's share a table of the log, and are told apart by the first byte of
- * their keys there.
+ * The store's own, the core's and the users' secrets share a table of the log, and are told apart by
+ * the first byte of their keys there.
  */
 #ifndef MKV_STORE_META_H
 #define MKV_STORE_META_H
@@ -14,6 +14,7 @@
 
 enum mkv_meta_owner {
     MKV_META_CORE = 'c',
+    MKV_META_SECRET = 'k', /* of the core, too: what users prove that they are themselves with */
     MKV_META_STORE = 's',
 };
 

@@ -85,7 +85,7 @@ static void roll_back(struct mkv_store *store)
 }
 
 /* Undone at once, so that reads go on; the owner of the transaction is told until it aborts. */
-static int break_transaction(struct mkv_store *store, int error)
+int mkv_store_break(struct mkv_store *store, int error)
 {
     roll_back(store);
     store->state = MKV_STORE_BROKEN;
@@ -94,8 +94,7 @@ static int break_transaction(struct mkv_store *store, int error)
     return error;
 }
 
-/* Counts @n_bytes towards the open transaction, and opens the log's on the first of them. */
-static int open_transaction(struct mkv_store *store, size_t n_bytes)
+int mkv_store_open_transaction(struct mkv_store *store, size_t n_bytes)
 {
     if (n_bytes > MKV_STORE_BATCH_BYTES - store->n_bytes) {
         return MKV_E_TOO_LARGE;
@@ -153,7 +152,7 @@ static int append_scratch(struct mkv_store *store)
     store->position++;
     store->n_rows++;
 
-    int error = open_transaction(store, store->scratch.len);
+    int error = mkv_store_open_transaction(store, store->scratch.len);
 
     if (error != 0) {
         return error;
@@ -195,7 +194,7 @@ int mkv_store_put(struct mkv_store *store,
 
     int error = put_row(store, &row, head);
 
-    return error == 0 ? 0 : break_transaction(store, error);
+    return error == 0 ? 0 : mkv_store_break(store, error);
 }
 
 /*
@@ -242,7 +241,7 @@ int mkv_store_remove(struct mkv_store *store, struct mkv_bytes key)
 
     int error = remove_entry(store, &entry);
 
-    return error == 0 ? 0 : break_transaction(store, error);
+    return error == 0 ? 0 : mkv_store_break(store, error);
 }
 
 int mkv_store_row(struct mkv_store *store,
@@ -317,66 +316,6 @@ int mkv_store_scan(struct mkv_store *store, uint64_t position, uint64_t *ret_pos
     return 0;
 }
 
-int mkv_store_meta_get(struct mkv_store *store, struct mkv_bytes key, struct mkv_buf *value)
-{
-    struct mkv_bytes found;
-
-    if (key.len == 0 || key.len > MKV_META_NAME_MAX) {
-        return MKV_E_NOT_FOUND;
-    }
-
-    int error = mkv_meta_get(store->log, MKV_META_CORE, key, &found);
-
-    return error != 0 ? error : mkv_buf_append(value, found);
-}
-
-int mkv_store_meta_put(struct mkv_store *store, struct mkv_bytes key, struct mkv_bytes value)
-{
-    if (store->state == MKV_STORE_BROKEN) {
-        return store->broken_by;
-    }
-    store->state = MKV_STORE_OPEN;
-    if (key.len == 0 || key.len > MKV_META_NAME_MAX || value.len > MKV_STORE_META_MAX) {
-        return break_transaction(store, MKV_E_TOO_LARGE);
-    }
-
-    int error = open_transaction(store, key.len + value.len);
-
-    if (error == 0) {
-        error = mkv_meta_put(store->log, MKV_META_CORE, key, value);
-    }
-    return error == 0 ? 0 : break_transaction(store, error);
-}
-
-int mkv_store_meta_delete(struct mkv_store *store, struct mkv_bytes key)
-{
-    if (store->state == MKV_STORE_BROKEN) {
-        return store->broken_by;
-    }
-    if (key.len == 0 || key.len > MKV_META_NAME_MAX) {
-        return 0; /* no such row can be there */
-    }
-    store->state = MKV_STORE_OPEN;
-
-    int error = open_transaction(store, key.len);
-
-    if (error == 0) {
-        error = mkv_meta_remove(store->log, MKV_META_CORE, key);
-    }
-    return error == 0 || error == MKV_E_NOT_FOUND ? 0 : break_transaction(store, error);
-}
-
-int mkv_store_meta_next(struct mkv_store *store,
-                        struct mkv_bytes prefix,
-                        struct mkv_bytes key,
-                        struct mkv_bytes *ret_key)
-{
-    if (prefix.len > MKV_META_NAME_MAX || key.len > MKV_META_NAME_MAX) {
-        return MKV_E_TOO_LARGE;
-    }
-    return mkv_meta_next(store->log, MKV_META_CORE, prefix, key, ret_key);
-}
-
 /* After a commit: what was replaced or removed is dead for good, and so are rows that say "gone". */
 static void settle_changes(struct mkv_store *store)
 {
@@ -437,12 +376,12 @@ int mkv_store_mark_restored(struct mkv_store *store, bool restored)
     store->state = MKV_STORE_OPEN;
     *verdict = (struct mkv_verdict){.restored = restored, .lost = restored && verdict->lost};
 
-    int error = open_transaction(store, 0);
+    int error = mkv_store_open_transaction(store, 0);
 
     if (error == 0) {
         error = mkv_generation_save(&store->generation, store->log);
     }
-    return error == 0 ? 0 : break_transaction(store, error);
+    return error == 0 ? 0 : mkv_store_break(store, error);
 }
 
 int mkv_store_commit(struct mkv_store *store)
@@ -457,7 +396,7 @@ int mkv_store_commit(struct mkv_store *store)
         if (error == 0) {
             settle_changes(store);
         } else {
-            (void)break_transaction(store, error); /* the error is returned below */
+            (void)mkv_store_break(store, error); /* the error is returned below */
         }
     }
 
