@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/limits.h"
@@ -13,11 +12,14 @@
 #include "cli/verbs.h"
 
 enum {
-    OPT_FILE = 1
+    OPT_FILE = 1,
+    OPT_TICKS
 };
 
 static const struct mkv_option options[] = {
     {OPT_FILE, 'f', "file", "FILE", "write into this file, which changes only when all is there"},
+    {OPT_TICKS, 0, "ticks", NULL,
+     "not only whose each entry is, but all that this server knows it to have replaced"},
     {0, 0, NULL, NULL, NULL},
 };
 
@@ -25,6 +27,7 @@ static const moatkv_read_how all = {.size = sizeof(all), .depth_max = MKV_PATH_L
 
 struct dumping {
     struct mkv_out *out;
+    size_t n_ticks_max;
     struct mkv_dump_writer writer;
 };
 
@@ -33,11 +36,12 @@ static enum mkv_exit tell(int error)
     return mkv_say(mkv_exit_of(error), "dump: %s", mkv_error_text(error));
 }
 
-static int take_ticks(const moatkv_entry *entry, struct mkv_ticks *ticks)
+/* What is behind the first differs between servers: in which order they heard of it. */
+static int take_ticks(const moatkv_entry *entry, size_t n_max, struct mkv_ticks *ticks)
 {
     size_t n = moatkv_entry_n_ticks(entry);
 
-    for (size_t i = 0; i < n && i < MKV_TICKS_MAX; i++) {
+    for (size_t i = 0; i < n && i < n_max; i++) {
         struct mkv_tick *tick = &ticks->at[i];
         moatkv_bytes name;
         int error = moatkv_entry_tick(entry, i, &name, &tick->seq, &tick->counter);
@@ -58,7 +62,7 @@ static enum mkv_exit on_row(void *user, struct mkv_bytes key, const moatkv_entry
                              .present = true,
                              .tock = moatkv_entry_tock(entry),
                              .value = mkv_bytes_from(moatkv_entry_value(entry))};
-    int error = take_ticks(entry, &row.ticks);
+    int error = take_ticks(entry, dumping->n_ticks_max, &row.ticks);
 
     if (error == 0) {
         error = mkv_dump_writer_add(&dumping->writer, key, &row);
@@ -72,9 +76,9 @@ static enum mkv_exit dump_rows(struct mkv_cli *cli,
                                struct mkv_out *out,
                                uint64_t *ret_n)
 {
-    struct dumping dumping = {.out = out};
-    const struct mkv_dump_header header = {.path = mkv_buf_bytes(&place->key),
-                                           .time_s = (uint64_t)time(NULL)};
+    struct dumping dumping = {.out = out,
+                              .n_ticks_max = mkv_cli_has(cli, OPT_TICKS) ? MKV_TICKS_MAX : 1};
+    const struct mkv_dump_header header = {.path = mkv_buf_bytes(&place->key)};
     enum mkv_dump_format format = cli->format == MKV_FORMAT_CBOR ? MKV_DUMP_CBOR : MKV_DUMP_LINES;
     int error = mkv_dump_writer_init(&dumping.writer, format, &header, &out->buf);
 
@@ -179,7 +183,8 @@ const struct mkv_verb mkv_verb_dump = {
     .summary = "Writes out everything at and below a path",
     .more =
         "-o cbor makes a dump file with a checksum, jsonl (and text) one object a line; 'restore'\n"
-        "reads both. -o json and yaml make one nested document, for 'import' and for editors.\n",
+        "reads both. -o json and yaml make one nested document, for 'import' and for editors.\n"
+        "Servers that have the same make the same dump files, byte for byte.\n",
     .options = options,
     .examples = {{"dump -o cbor -f backup.mkv", "a backup of everything"},
                  {"dump kitchen -o yaml", "a subtree as a document"},

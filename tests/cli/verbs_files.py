@@ -217,6 +217,22 @@ def a_damaged_dump_writes_nothing(cli, folder):
     cli.check("del", "-rf", "t")
 
 
+def a_dump_is_the_same_everywhere(cli, folder):
+    """It has nothing that depends on when, where or in which order servers heard of the entries."""
+    for value in ("1", "2"):
+        cli.check("set", "same.a", value)
+    ticks = cli.check("get", "-m", "same.a", "-o", "jsonl").jsonl[0]["ticks"]
+    expect(len(ticks) > 1, f"it is not known what was replaced: {ticks}")
+    expect_equal(cli.check("dump", "same", "-o", "jsonl").jsonl[0]["ticks"], ticks[:1])
+    expect_equal(cli.check("dump", "same", "-o", "jsonl", "--ticks").jsonl[0]["ticks"], ticks)
+    whole = cli.check("dump", "same", "-o", "cbor").out
+    expect(b"dtime" not in whole and b"estore" not in whole, whole)
+    name = os.path.join(folder, "all-ticks")
+    cli.check("dump", "same", "-o", "cbor", "--ticks", "-f", name)
+    expect_equal(cli.check("restore", name, "-o", "json").json, counts(unchanged=1))
+    cli.check("del", "-rf", "same")
+
+
 def an_empty_tree(cli, folder):
     expect_equal(cli.check("ls").out, b"", "this case wants an empty tree")
     for form in ("cbor", "jsonl", "text"):
@@ -285,6 +301,7 @@ def main():
             ("dumps in one file, the last one cut off", dumps_in_one_file),
             ("restore somewhere else", restore_somewhere_else),
             ("a damaged dump, and nothing is written", a_damaged_dump_writes_nothing),
+            ("a dump tells nothing of the server it was made at", a_dump_is_the_same_everywhere),
             ("dump replaces a file at once", dump_replaces_a_file_at_once),
             ("a reader that goes away ends it quietly", a_reader_that_goes_away),
         ]])

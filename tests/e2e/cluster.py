@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Several servers that hold one tree: how to start them, and whether they really hold the same."""
 import json
+import tempfile
 
 import rig
 from rig import check, wait_for
@@ -52,19 +53,16 @@ def dump(server):
     return text
 
 
-def without_tails(text):
-    """
-    Only the first tick of each entry: what follows tells what the writer knew, and which conflicts a
-    server happened to see.
-    """
-    rows = [json.loads(line) for line in text.splitlines()]
-    for row in rows:
-        row["ticks"] = row.get("ticks", [])[:1]
-    return [json.dumps(row) for row in rows]
+def dump_file(server):
+    """The bytes of a dump file in CBOR."""
+    with tempfile.NamedTemporaryFile() as file:
+        rig.cli(server, "-o", "cbor", "dump", ":", "-f", file.name, seconds=120)
+        with open(file.name, "rb") as written:
+            return written.read()
 
 
 def where_they_differ(servers):
-    dumps = {server.name: set(without_tails(dump(server)))
+    dumps = {server.name: set(dump(server).splitlines())
              for server in servers if server.process.is_running()}
     common = set.intersection(*dumps.values())
     return "\n".join(f"{name} alone: {rig.shorten(sorted(lines - common)[:5], 1500)}"
@@ -72,11 +70,11 @@ def where_they_differ(servers):
 
 
 def same_dumps(servers):
-    """Byte for byte."""
-    texts = [dump(server) for server in servers]
-    for server, text in zip(servers, texts):
-        if text != texts[0]:
-            check(without_tails(text) == without_tails(texts[0]),
+    """Byte for byte, as lines and as files."""
+    for of in (dump, dump_file):
+        dumps = [of(server) for server in servers]
+        for server, bytes_or_text in zip(servers, dumps):
+            check(bytes_or_text == dumps[0],
                   f"{server.name} and {servers[0].name} differ:\n{where_they_differ(servers)}")
 
 

@@ -251,7 +251,7 @@ class World:
         return findings
 
     def dump_lines(self):
-        lines = [json.loads(line) for line in self.good("-o", "jsonl", "dump", "a").splitlines()]
+        lines = [json.loads(line) for line in self.good("-o", "jsonl", "dump", "--ticks", "a").splitlines()]
         equal(lines.pop(), {"end": True, "count": len(self.writes)}, "the last line")
         found = {line["path"]: line for line in lines}
         findings = []
@@ -268,7 +268,7 @@ class World:
         return findings
 
     def dump_cbor(self):
-        data = self.good("-o", "cbor", "dump", "a")
+        data = self.good("-o", "cbor", "dump", "--ticks", "a")
         reader = wire.Reader(data)
         first = wire.cbor2.loads(reader.value())
         first = getattr(first, "value", first)

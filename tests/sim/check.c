@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "sim.h"
+#include "wire/dump.h"
 
 /* Sessions. */
 
@@ -217,38 +218,41 @@ static void check_truth(struct sim *sim, const struct machine *machine)
     }
 }
 
-static bool has_value(const struct machine *machine, uint64_t position, struct mkv_buf *ret_value)
+/* As in a dump: of the ticks, what follows the first is not the same everywhere. */
+static bool dump_row(const struct machine *machine, uint64_t position, struct mkv_buf *ret_row)
 {
     struct mkv_bytes key;
     struct mkv_update update;
 
-    mkv_buf_clear(ret_value);
-    return mkv_store_row(machine->store, position, &key, &update) == 0 &&
-           mkv_buf_append(ret_value, update.value) == 0;
+    mkv_buf_clear(ret_row);
+    if (mkv_store_row(machine->store, position, &key, &update) != 0) {
+        return false;
+    }
+    update.ticks.n = 1;
+    return mkv_dump_cbor_row(key, &update, ret_row) == 0;
 }
 
 /* Digests could lie: compares the bytes. */
 static void check_bytes(struct sim *sim, const struct machine *a, const struct machine *b)
 {
-    struct mkv_buf values[2];
+    struct mkv_buf rows[2];
     struct mkv_tree_entry entry;
     bool more = mkv_tree_at(mkv_store_tree(a->store), mkv_bytes(NULL, 0), &entry);
 
-    mkv_buf_init(&values[0], MKV_VALUE_MAX);
-    mkv_buf_init(&values[1], MKV_VALUE_MAX);
+    mkv_buf_init(&rows[0], MKV_VALUE_MAX + 16384);
+    mkv_buf_init(&rows[1], MKV_VALUE_MAX + 16384);
     while (more && !sim->result.failed) {
         struct mkv_tree_entry other;
 
         if (!mkv_tree_find(mkv_store_tree(b->store), entry.key, &other) ||
-            !has_value(a, entry.position, &values[0]) ||
-            !has_value(b, other.position, &values[1]) ||
-            !mkv_bytes_equal(mkv_buf_bytes(&values[0]), mkv_buf_bytes(&values[1]))) {
-            sim_fail(sim, "I1", "%s and %s have different values", a->name, b->name);
+            !dump_row(a, entry.position, &rows[0]) || !dump_row(b, other.position, &rows[1]) ||
+            !mkv_bytes_equal(mkv_buf_bytes(&rows[0]), mkv_buf_bytes(&rows[1]))) {
+            sim_fail(sim, "I1", "%s and %s have different rows", a->name, b->name);
         }
         more = mkv_tree_next(mkv_store_tree(a->store), entry.key, &entry);
     }
-    mkv_buf_deinit(&values[0]);
-    mkv_buf_deinit(&values[1]);
+    mkv_buf_deinit(&rows[0]);
+    mkv_buf_deinit(&rows[1]);
 }
 
 /* NULL: its watch shows all there is. */
