@@ -143,6 +143,7 @@ int mkv_cluster_check_membership(struct mkv_server *server, struct mkv_now now)
     struct mkv_cluster *cluster = &server->cluster;
     int error = mkv_cluster_refresh(server);
 
+    cluster->members_written = cluster->members_written && error != 0;
     if (error != 0 || !cluster->ready || server->failure != 0) {
         return error;
     }
@@ -189,7 +190,10 @@ int mkv_cluster_time(struct mkv_server *server, struct mkv_now now)
         mkv_pull_settled(server);
     }
     mkv_pull_time(server, now);
-    if (!cluster->ready) {
+    if (cluster->members_written) {
+        error = mkv_cluster_check_membership(server, now);
+    }
+    if (error == 0 && !cluster->ready) {
         error = mkv_join_time(server, now);
     }
     mkv_gaps_time(server, now);

@@ -125,6 +125,7 @@ struct mkv_cluster {
     int64_t lonely_ms;      /* when it may be said again why we do not start */
     struct mkv_map known;   /* by the first 8 bytes of the uuid; owned */
     struct mkv_members members;
+    bool members_written; /* since it was last looked whether we are one of them */
     struct mkv_floor floor;
     struct mkv_past past;
     struct mkv_digest settled; /* what all was at the last commit ... */

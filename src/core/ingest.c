@@ -105,6 +105,10 @@ static int merge(struct mkv_server *server,
         if (error == 0) {
             error = mkv_past_add(&server->cluster.past, mkv_sync_digest(server));
         }
+        if (mkv_members_are_at(key)) { /* perhaps we are no member any more */
+            server->cluster.members_written = true;
+            mkv_server_wake_at(server, now.ms);
+        }
         break;
     }
     }

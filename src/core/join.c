@@ -291,6 +291,12 @@ static int start_alone(struct mkv_server *server, struct mkv_now now)
         complain(server, now, why);
         return 0;
     }
+    if (server->failure != 0 && mkv_join_unsure(server)) { /* what it is then has to be stored */
+        complain(server, now,
+                 "this server has lost something, and cannot start alone while its disk takes no "
+                 "writes");
+        return 0;
+    }
     if (server->failure == 0 && cluster->members.n > 0 &&
         (mkv_join_unsure(server) ||
          !mkv_members_active_as(&cluster->members, own, server->config.name))) {

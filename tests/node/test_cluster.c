@@ -559,6 +559,32 @@ static void test_a_circle_of_brokers(void **state)
     assert_true(cluster.at[0].n_pings - n_pings >= 8);
 }
 
+/*
+ * Rows are lost, and nobody is there who has them: it starts with what there is, but not before it
+ * can store that, or it would look for what is lost for ever, and forget nothing.
+ */
+static void test_lost_rows_and_a_full_disk(void **state)
+{
+    (void)state;
+    start_many(1);
+    write_at(0, "a", "x");
+    write_at(0, "b", "y");
+    cluster_crash(&cluster, 0);
+    mkv_disk_damage(cluster.at[0].disk, MKV_LOG_ROWS, 0);
+    cluster.at[0].alone = false;
+    start(0);
+    mkv_disk_resize(cluster.at[0].disk, 1);
+    run(60000);
+    assert_false(cluster_ready(&cluster, 0));
+    assert_true(cluster_said(&cluster, 0, "cannot start alone while its disk takes no writes"));
+    mkv_disk_resize(cluster.at[0].disk, 0);
+    assert_heals(5000);
+    write_at(0, "b", NULL);
+    run(120000);
+    assert_held(0, "b", NULL);
+    assert_false(mkv_store_lost(cluster.at[0].store));
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -588,6 +614,7 @@ int main(void)
         CASE(test_pings_of_an_earlier_boot),
         CASE(test_other_constants),
         CASE(test_a_circle_of_brokers),
+        CASE(test_lost_rows_and_a_full_disk),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

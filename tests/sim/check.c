@@ -56,13 +56,17 @@ static bool same_cluster(const struct mkv_ping *a, const struct mkv_ping *b)
     return memcmp(a->cluster, b->cluster, sizeof(a->cluster)) == 0;
 }
 
-/* Below both floors, what one has live the other has, or something newer. */
+/*
+ * Below both floors, what one has live the other has, or something newer.  An evicted one is not
+ * waited for: it may still have what the others have deleted, and forgotten that.
+ */
 static void check_frozen(struct sim *sim, const struct machine *a, const struct machine *b)
 {
     uint64_t floor = a->ping.floor < b->ping.floor ? a->ping.floor : b->ping.floor;
     char text[2][64];
 
-    if (!a->has_pinged || !b->has_pinged || !same_cluster(&a->ping, &b->ping)) {
+    if (!a->has_pinged || !b->has_pinged || a->evicted || b->evicted ||
+        !same_cluster(&a->ping, &b->ping)) {
         return;
     }
     for (unsigned key = 0; key < sim->oracle.n_paths; key++) {

@@ -126,6 +126,7 @@ void machine_kill(struct sim *sim, struct machine *machine, bool silently)
     machine->mute_in = 0;
     machine->deadline_ms = INT64_MAX;
     memset(machine->links, 0, sizeof(machine->links));
+    machine->open = (struct record){0};
     memset(machine->set_aside, 0, sizeof(machine->set_aside));
     net_host_dies(sim, machine->host, silently);
     if (machine->down_until_ms <= sim->now_ms) {

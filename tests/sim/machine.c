@@ -213,7 +213,6 @@ static void publish(struct sim *sim, struct machine *machine, const struct mkv_o
             sim_fail(sim, "PING", "%s sends a malformed ping", machine->name);
             return;
         }
-        machine->pings++;
         check_ping(sim, machine, &ping);
     } else if (mkv_topic_is_svc(sim_root, "server", output->topic)) {
         reach(&sim->reach, REACH_QUERIED);

@@ -55,11 +55,11 @@ struct machine {
     char address[32];
     char broker_address[32];
 
-    bool exists;    /* it has been started at least once */
-    bool gone;      /* it will not come back: evicted, or ended for good */
-    bool evicted;   /* what it held alone does not count */
-    bool moves;     /* it joins another cluster */
-    bool damaged;   /* rows of its disk were, since it last started */
+    bool exists;  /* it has been started at least once */
+    bool gone;    /* it will not come back: evicted, or ended for good */
+    bool evicted; /* what it holds alone does not count, until it has heard of that and come back */
+    bool moves;   /* it joins another cluster */
+    bool damaged; /* rows of its disk were, since it last started */
     bool replaced;  /* what is on its disk was, likewise */
     bool forgetful; /* its disk went back, or its clock: it may number sessions twice */
     bool accept_restored;
@@ -87,15 +87,14 @@ struct machine {
     /* for the oracle */
     struct machine_ack acks[MACHINE_ACKS_MAX]; /* to be looked into when all is committed */
     unsigned n_acks;
-    struct mkv_digest seen; /* of its whole tree, when last looked at */
-    uint64_t seen_count;
+    struct mkv_digest seen;          /* of its whole tree, when last looked at */
+    uint64_t commits;                /* of its disk, then */
     struct record last;              /* what it has */
     struct record top;               /* the greatest it ever had on this disk */
     struct record held;              /* ... while it was ready */
+    struct record open;              /* the deletions that were seen in the open batch */
     bool set_aside[ORACLE_KEYS_MAX]; /* quarantined in the open batch */
     struct mkv_ping ping;            /* the last it sent; pointers are not valid */
-    uint64_t pings;
-    uint64_t commits;
 };
 
 void machine_init(struct sim *sim, unsigned index, unsigned broker);

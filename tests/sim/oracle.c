@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "core/members.h"
 #include "core/tock.h"
 #include "sim.h"
 #include "wire/dump.h"
@@ -99,6 +100,16 @@ unsigned oracle_key(struct oracle *oracle, struct mkv_bytes key)
         oracle->n_keys++;
     }
     return i;
+}
+
+static unsigned member_key(struct oracle *oracle, const uint8_t uuid[MKV_STORE_ID_LEN])
+{
+    int error;
+
+    mkv_buf_clear(&oracle->scratch);
+    error = mkv_member_key(uuid, &oracle->scratch);
+    MKV_ASSERT(error == 0);
+    return oracle_key(oracle, mkv_buf_bytes(&oracle->scratch));
 }
 
 static struct dot dot_of(const struct mkv_tick *tick)
@@ -275,9 +286,6 @@ static bool is_stored(struct sim *sim, const struct machine *machine, struct dot
             continue;
         }
         any = true;
-        if (!write->known.head.present && !machine->last.at[write->key].has) {
-            return true; /* it may be forgotten already */
-        }
         if (write->refused || !known_less(&machine->top.at[write->key], &write->known)) {
             return true;
         }
@@ -362,17 +370,14 @@ static void check_new(struct sim *sim,
     }
 }
 
-/* Deleted and forgotten in one go. */
-static bool may_be_forgotten(const struct oracle *oracle, unsigned key, const struct known *last)
+static void check_lost(struct sim *sim, const struct machine *machine, unsigned key)
 {
-    for (size_t i = oracle->newest[key]; i != SIZE_MAX; i = oracle->writes[i].next) {
-        const struct write *write = &oracle->writes[i];
+    const struct known *last = &machine->last.at[key];
 
-        if (!write->known.head.present && (!write->has_tock || known_less(last, &write->known))) {
-            return true;
-        }
+    if (key < sim->oracle.n_paths && last->head.present && !machine->set_aside[key] &&
+        !known_less(last, &machine->open.at[key])) { /* nobody misses what servers wrote */
+        sim_fail(sim, "I2", "%s has lost path %u", machine->name, key);
     }
-    return false;
 }
 
 static void compare_record(struct sim *sim, struct machine *machine, const struct record *now)
@@ -382,22 +387,52 @@ static void compare_record(struct sim *sim, struct machine *machine, const struc
     for (unsigned key = 0; key < sim->oracle.n_keys; key++) {
         const struct known *entry = &now->at[key];
         const struct known *last = &machine->last.at[key];
+        const struct known *gone = &machine->open.at[key];
 
         if (!known_equal(entry, last)) {
             if (entry->has) {
                 check_new(sim, machine, key, entry);
-            } else if (key < sim->oracle.n_paths && last->head.present &&
-                       !machine->set_aside[key] &&
-                       !may_be_forgotten(&sim->oracle, key,
-                                         last)) { /* nobody misses what servers wrote */
-                sim_fail(sim, "I2", "%s has lost path %u", machine->name, key);
+            } else {
+                check_lost(sim, machine, key);
             }
         }
         raise(&machine->top.at[key], entry);
+        raise(&machine->top.at[key], gone);
         if (ready && !machine->evicted) { /* a deletion that is forgotten held until then */
             raise(&machine->held.at[key], entry->has || last->head.present ? entry : last);
+            raise(&machine->held.at[key], gone);
         }
     }
+}
+
+/* What is merged and forgotten in one batch is not there any more when that is committed. */
+static void look_into_batch(struct sim *sim, struct machine *machine)
+{
+    const struct mkv_tree *tree = mkv_store_tree(machine->store);
+    struct mkv_tree_entry entry;
+    bool more = mkv_tree_at_tombstone(tree, mkv_bytes(NULL, 0), &entry);
+
+    while (more) {
+        unsigned key = oracle_key(&sim->oracle, entry.key);
+        struct known known = {0};
+
+        if (key < ORACLE_KEYS_MAX) {
+            known_set(&known, &entry.head);
+            raise(&machine->open.at[key], &known);
+        }
+        more = mkv_tree_next_tombstone(tree, entry.key, &entry);
+    }
+}
+
+/* The open batch has ended; without a commit, it has been undone. */
+static void close_batch(struct machine *machine)
+{
+    uint64_t commits = mkv_disk_commits(machine->disk);
+
+    if (commits == machine->commits) {
+        machine->open = (struct record){0};
+    }
+    machine->commits = commits;
 }
 
 static void read_record(struct sim *sim, const struct machine *machine, struct record *ret_record)
@@ -417,14 +452,41 @@ static void read_record(struct sim *sim, const struct machine *machine, struct r
     }
 }
 
+/* Whether it has all that was ever said of it as a member, which it had not while it was evicted unaware. */
+static bool knows_of_itself(struct sim *sim,
+                            const struct machine *machine,
+                            const struct record *now)
+{
+    struct oracle *oracle = &sim->oracle;
+    unsigned key = member_key(oracle, machine->uuid);
+    const struct known *own = &now->at[key % ORACLE_KEYS_MAX];
+
+    if (key == ORACLE_KEYS_MAX) {
+        return true;
+    }
+    for (size_t i = oracle->newest[key]; i != SIZE_MAX; i = oracle->writes[i].next) {
+        if (known_less(own, &oracle->writes[i].known)) {
+            return false;
+        }
+    }
+    for (unsigned i = 0; i < sim->n_machines; i++) {
+        if (known_less(own, &sim->machines[i].last.at[key])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 void oracle_look(struct sim *sim, struct machine *machine)
 {
     struct mkv_summary sum;
     struct record now;
 
     if (mkv_store_dirty(machine->store)) {
+        look_into_batch(sim, machine);
         return;
     }
+    close_batch(machine);
     sum = mkv_tree_summary(mkv_store_tree(machine->store), mkv_bytes(NULL, 0));
     if (sum.digest.high != machine->seen.high || sum.digest.low != machine->seen.low ||
         machine_ready(machine) != machine->was_ready) {
@@ -433,12 +495,13 @@ void oracle_look(struct sim *sim, struct machine *machine)
         machine->seen = sum.digest;
         machine->has_pinged = machine->has_pinged && machine_ready(machine) && !joins;
         machine->was_ready = machine_ready(machine);
-        machine->evicted = machine->evicted && !joins;
         read_record(sim, machine, &now);
+        machine->evicted = machine->evicted && !(joins && knows_of_itself(sim, machine, &now));
         compare_record(sim, machine, &now);
         machine->last = now;
         memset(machine->set_aside, 0, sizeof(machine->set_aside));
     }
+    machine->open = (struct record){0};
     check_acks(sim, machine);
 }
 
