@@ -7,6 +7,8 @@
 #   make test       every test, in a plain build and in one with address and undefined-behaviour
 #                   sanitizers; ONLY="wire/cbor base/buf" restricts it to the tests named
 #   make sim        the simulated cluster: SEEDS (10,000) of them from FIRST (drawn) on
+#   make rules      switch off each rule of what servers do among themselves, and show which test
+#                   and how many of MUTANTS (2,000) simulated runs it takes to notice
 #   make soak       tests that have no end, for SECONDS (an hour): more of everything, other seeds
 #   make install    install below PREFIX (/usr/local), staged into DESTDIR if given
 #   make fuzz       run each fuzz target for SECONDS (60)
@@ -26,6 +28,7 @@ SECONDS ?= 60
 SETUP   ?= tools/setup
 soak: SECONDS = 3600
 SEEDS   ?= 10000
+MUTANTS ?= 2000
 ifndef FIRST
 FIRST := $(shell od -An -N4 -tu4 /dev/urandom | tr -d " ")
 endif
@@ -33,7 +36,7 @@ endif
 MAKEFLAGS += --no-print-directory
 SOURCES = find src include tests tools -name '*.[ch]' 2>/dev/null
 
-.PHONY: build run test sim soak install fuzz model coverage lint format fresh clean
+.PHONY: build run test sim rules soak install fuzz model coverage lint format fresh clean
 
 # A first build leaves the tests out, as it does without their packages; `make test` adds them.
 build:
@@ -54,6 +57,12 @@ sim:
 	@tools/configure build -Dtests=enabled
 	@tools/quietly ninja -C build
 	@build/tests/sim/sim -j 2 --counts --seeds $(FIRST)..$$(($(FIRST) + $(SEEDS) - 1))
+
+rules:
+	@$(SETUP) build test
+	@tools/configure build -Dtests=enabled
+	@tools/quietly ninja -C build
+	@tests/rules --seeds $(MUTANTS) --jobs 2 build
 
 soak:
 	@$(SETUP) build test

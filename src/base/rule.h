@@ -4,8 +4,8 @@
  *
  *     if (update->tock <= server->floor && MKV_RULE(FLOOR_REFUSES)) {
  *
- * It is true, and costs nothing.  Only the simulator (tests/sim) builds the sources with a body for
- * it: that counts how often each rule had something to decide, and can switch one off, to prove
+ * It is true, and costs nothing.  Only tests (tests/rules, tests/sim) build the sources with a body
+ * for it: that counts how often each rule had something to decide, and can switch one off, to prove
  * that its absence is noticed.  So it stands behind the other conditions, and a rule that is
  * switched off must leave a program that runs.
  */

@@ -46,6 +46,12 @@ static bool is_self(const struct mkv_server *server, const struct mkv_member *me
     return memcmp(member->uuid, mkv_store_id(server->store), MKV_UUID_LEN) == 0;
 }
 
+/* Whether it does if it has not been heard since this boot: yes, for it may have anything. */
+static bool counts(const struct mkv_known *known)
+{
+    return known != NULL || MKV_RULE(FLOOR_HEARD);
+}
+
 /* Whoever was never with others is in no list, and is the only member. */
 uint64_t mkv_sync_complete(const struct mkv_server *server)
 {
@@ -60,7 +66,7 @@ uint64_t mkv_sync_complete(const struct mkv_server *server)
             const struct mkv_known *known = mkv_actor_find(cluster, member->uuid);
             uint64_t mark = known == NULL ? 0 : known->mark;
 
-            complete = mark < complete ? mark : complete;
+            complete = mark < complete && counts(known) ? mark : complete;
         }
     }
     return complete;
@@ -339,11 +345,8 @@ static uint64_t complete_of_all(const struct mkv_server *server)
             continue;
         }
         known = mkv_actor_find(cluster, member->uuid);
-        if (known == NULL) {
-            if (!MKV_RULE(FLOOR_HEARD)) {
-                continue;
-            }
-            return 0;
+        if (known == NULL) { /* if it counts, the least is 0 already */
+            continue;
         }
         if (!mkv_sync_same_members(cluster, known->of_whom) && MKV_RULE(FLOOR_MEMBERS)) {
             return 0;

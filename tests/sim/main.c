@@ -44,7 +44,6 @@ static void usage(void)
            "as a test that speaks TAP (with -j and --complete):\n"
            "  --fixed N          the seeds 1..N\n"
            "  --fresh N          N seeds that nobody has tried\n"
-           "  --mutants N        each rule in turn is off, for N seeds or until that is noticed\n"
            "faults:");
     for (unsigned i = 0; i < FAULTS_N; i++) {
         printf(" %s", fault_name((enum fault)i));
@@ -124,9 +123,7 @@ static bool read_suite(struct command *command, const char *name, const char *va
 {
     struct suite *suite = &command->suite;
     const char *end;
-    uint64_t *number = strcmp(name, "--fixed") == 0   ? &suite->n_fixed
-                       : strcmp(name, "--fresh") == 0 ? &suite->n_fresh
-                                                      : &suite->n_mutants;
+    uint64_t *number = strcmp(name, "--fixed") == 0 ? &suite->n_fixed : &suite->n_fresh;
 
     command->is_suite = true;
     return read_number(value, number, &end) && *end == '\0';
@@ -160,8 +157,7 @@ static bool read_option(struct command *command, const char *name, const char *v
         command->options.n_machines = fine ? (unsigned)number : 0;
         return fine;
     }
-    if (strcmp(name, "--fixed") == 0 || strcmp(name, "--fresh") == 0 ||
-        strcmp(name, "--mutants") == 0) {
+    if (strcmp(name, "--fixed") == 0 || strcmp(name, "--fresh") == 0) {
         return read_suite(command, name, value);
     }
     if (strcmp(name, "--only") == 0) {

@@ -7,19 +7,7 @@
 
 #include "report.h"
 
-#define FRESH_MIN  1000000U /* fresh seeds are none of the fixed ones */
-#define MUTANT_MIN 100001U
-
-/*
- * Rules that something else makes up for, so that nobody can notice that one of them is off: it
- * would take two.
- */
-static const struct {
-    enum mkv_rule rule;
-    const char *why;
-} unnoticed[] = {
-    {MKV_RULES_N, NULL},
-};
+#define FRESH_MIN 1000000U /* fresh seeds are none of the fixed ones */
 
 static unsigned n_cases;
 static unsigned n_failed;
@@ -67,37 +55,6 @@ static void run_seeds(const struct suite *suite,
     reach_add(reached, &tally.reached);
 }
 
-static const char *excuse_of(enum mkv_rule rule)
-{
-    for (unsigned i = 0; unnoticed[i].why != NULL; i++) {
-        if (unnoticed[i].rule == rule) {
-            return unnoticed[i].why;
-        }
-    }
-    return NULL;
-}
-
-static void run_mutant(const struct suite *suite, enum mkv_rule rule)
-{
-    static struct tally tally;
-    struct sim_options options = suite->options;
-    const char *excuse = excuse_of(rule);
-    char text[300];
-
-    options.rule_off = rule;
-    run_many(&options, MUTANT_MIN, MUTANT_MIN + suite->n_mutants - 1, suite->n_workers, true,
-             &tally);
-    if (tally.n_failed > 0) {
-        (void)snprintf(text, sizeof(text), "without %s: noticed after %llu seeds, by %s",
-                       rule_name(rule), (unsigned long long)tally.n_seeds, tally.failures[0].what);
-    } else {
-        (void)snprintf(text, sizeof(text), "without %s: not noticed in %llu seeds%s%s",
-                       rule_name(rule), (unsigned long long)tally.n_seeds,
-                       excuse != NULL ? ": " : "", excuse != NULL ? excuse : "");
-    }
-    tell_case(tally.n_failed > 0 || excuse != NULL, text);
-}
-
 int suite_run(const struct suite *suite)
 {
     struct reached reached = {0};
@@ -109,9 +66,6 @@ int suite_run(const struct suite *suite)
         unsigned missing = reach_report(&reached, false);
 
         tell_case(missing == 0, "each fault, rule and state was reached");
-    }
-    for (unsigned i = 0; i < MKV_RULES_N && suite->n_mutants > 0; i++) {
-        run_mutant(suite, (enum mkv_rule)i);
     }
     printf("1..%u\n", n_cases);
     return n_failed == 0 && n_cases > 0 ? 0 : 1;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The simulator as a test: many seeds, or each rule switched off in turn; told as TAP.
+ * The simulator as a test: many seeds, told as TAP.
  */
 #ifndef MKV_TESTS_SIM_SUITE_H
 #define MKV_TESTS_SIM_SUITE_H
@@ -10,10 +10,9 @@
 struct suite {
     struct sim_options options;
     unsigned n_workers;
-    uint64_t n_fixed;   /* the same seeds each time, from 1 on */
-    uint64_t n_fresh;   /* others each time */
-    bool complete;      /* it is a failure if something was never reached */
-    uint64_t n_mutants; /* each rule in turn is off for so many seeds, or until that is noticed */
+    uint64_t n_fixed; /* the same seeds each time, from 1 on */
+    uint64_t n_fresh; /* others each time */
+    bool complete;    /* it is a failure if something was never reached */
 };
 
 /* The exit status. */
