@@ -371,6 +371,7 @@ void mkv_cluster_raise_floor(struct mkv_server *server, struct mkv_now now, uint
     struct mkv_cluster *cluster = &server->cluster;
 
     if (floor > cluster->floor.floor) {
+        mkv_tock_see(&server->tock, floor); /* whatever we think of their clocks */
         mkv_floor_raise_horizon(&cluster->floor, floor);
         mkv_floor_raise(&cluster->floor, floor);
         mkv_cluster_purge(server, now);

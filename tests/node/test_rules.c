@@ -399,15 +399,32 @@ static void test_floor_heard(void **state)
     assert_string_equal(cluster_held(&cluster, 0, "t"), "");
 }
 
+/* The floor of one that has the same, beyond what is believed of tocks: ours goes on behind it. */
+static void test_floor_far_ahead(void **state)
+{
+    struct mkv_ping ping;
+
+    (void)state;
+    start_with_puppet();
+    ping = next_ping();
+    ping.tock = UINT64_C(1) << 60;
+    ping.horizon = ping.tock - 1;
+    ping.floor = ping.tock - 2;
+    cluster_send_ping(&cluster, &ping);
+    run(12000);
+    assert_int_equal(first()->ping.floor, ping.floor);
+    assert_true(first()->ping.tock >= ping.floor);
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_order_total), CASE(test_order_value),  CASE(test_commit_first),
-        CASE(test_join_marker), CASE(test_join_known),   CASE(test_pull_atomic),
-        CASE(test_mark_before), CASE(test_frozen_skips), CASE(test_floor_members),
-        CASE(test_floor_heard),
+        CASE(test_order_total), CASE(test_order_value),     CASE(test_commit_first),
+        CASE(test_join_marker), CASE(test_join_known),      CASE(test_pull_atomic),
+        CASE(test_mark_before), CASE(test_frozen_skips),    CASE(test_floor_members),
+        CASE(test_floor_heard), CASE(test_floor_far_ahead),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
