@@ -350,6 +350,7 @@ static int keep_ping(struct mkv_known *known, struct mkv_now now, const struct m
         known->first_ms = now.ms;
         known->mark = 0;
         known->complete = 0;
+        known->walked = false;
         known->n_failures = 0;
         known->retry_ms = now.ms;
     }

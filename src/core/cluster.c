@@ -10,6 +10,7 @@ void mkv_cluster_init(struct mkv_cluster *cluster)
     cluster->gaps_ms = MKV_NEVER;
     mkv_buf_init(&cluster->purged, MKV_PATH_KEY_MAX);
     mkv_buf_init(&cluster->pull.cursor, MKV_PATH_KEY_MAX + 1);
+    mkv_buf_init(&cluster->pull.healed, MKV_PATH_KEY_MAX);
 }
 
 void mkv_cluster_deinit(struct mkv_cluster *cluster)

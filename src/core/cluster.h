@@ -3,8 +3,8 @@
  * What a server knows of the other servers, and where it stands among them (docs/protocol.md, 12).
  * Shared by servers.c (what people are told of it), actor.c (pings), join.c (beginning), sync.c (what
  * to do about differences), pull.c (the link over which we read), peer.c (what we answer over
- * theirs), query.c, gaps.c (updates that are missing), stamp.c (updates without a tock), absent.c
- * (members that are not heard).
+ * theirs), heal.c (differences that should not be), query.c, gaps.c (updates that are missing),
+ * stamp.c (updates without a tock), absent.c (members that are not heard).
  */
 #ifndef MKV_CORE_CLUSTER_H
 #define MKV_CORE_CLUSTER_H
@@ -46,6 +46,7 @@ struct mkv_known {
     int64_t differs_ms;        /* since when its tree is none that ours has been; or MKV_NEVER */
     uint32_t n_differs;        /* pings in a row after which it still was not */
     bool looked;               /* into that difference, since the last ping */
+    bool walked;               /* all has been compared since it is there */
     bool wants_pull;           /* we have to read from it */
     uint32_t n_failures;       /* attempts in a row to do so that failed */
     int64_t retry_ms;          /* not before */
@@ -76,6 +77,14 @@ enum mkv_pull_step {
     MKV_PULL_FETCHING,
 };
 
+/* What is read. */
+enum mkv_pull_kind {
+    MKV_PULL_JOIN,    /* it is to vouch for us, and then what we lack */
+    MKV_PULL_CHANGED, /* what changed since our place in its log, if we have one */
+    MKV_PULL_WALK,    /* what differs */
+    MKV_PULL_HEAL,    /* the same, entries up to the floor as well: see heal.c */
+};
+
 /* What we are reading from another server; one at a time. */
 struct mkv_pull {
     enum mkv_pull_step step;
@@ -91,11 +100,15 @@ struct mkv_pull {
     bool walks;             /* it compares */
     bool members_first;     /* now it reads who the members are, before all else ... */
     bool members_replace;   /* ... which is another cluster's list, in place of ours */
+    bool anew;              /* joining: it did not know us, and what we knew may be wrong */
+    bool heals;             /* entries up to the floor are taken, too */
     uint64_t bound;         /* walking: up to here they are right, whatever we hold; 0: nowhere */
     struct mkv_place place; /* where they stood before: ours when all is read */
     uint64_t horizon;       /* theirs of then */
     uint64_t floor;         /* likewise */
     struct mkv_digest members; /* likewise: of the table of members */
+    struct mkv_digest agreed;  /* that one, when we began to read anything else ... */
+    uint64_t agreed_tock;      /* ... and their entry in it */
     struct mkv_walk walk;
     struct mkv_row_reader rows;     /* of the open request */
     bool reading;                   /* it has been initialised */
@@ -106,6 +119,8 @@ struct mkv_pull {
     uint64_t n_rows;
     uint64_t n_filled; /* of them were missing in a stream */
     uint64_t n_quarantined;
+    uint64_t n_healed;
+    struct mkv_buf healed; /* owned: the key of the first of them */
 };
 
 struct mkv_waiting_query {
@@ -156,6 +171,7 @@ struct mkv_cluster {
     uint64_t n_purged;
     uint64_t n_pulls;
     uint64_t n_walks;
+    uint64_t n_healed;
 };
 
 struct mkv_server;
@@ -274,17 +290,18 @@ bool mkv_sync_same_members(const struct mkv_cluster *cluster, struct mkv_digest 
 
 /* pull.c */
 void mkv_pull_deinit(struct mkv_pull *pull);
-/* @bound: see struct mkv_pull.  With @walks it compares, else it reads what changed, if it can. */
+/* @bound: see struct mkv_pull. */
 int mkv_pull_start(struct mkv_server *server,
                    struct mkv_now now,
                    struct mkv_known *known,
-                   bool joining,
-                   bool walks,
+                   enum mkv_pull_kind kind,
                    uint64_t bound) MKV_MUST_CHECK;
 int mkv_pull_frame(struct mkv_server *server,
                    struct mkv_now now,
                    const struct mkv_frame *frame) MKV_MUST_CHECK;
 int mkv_pull_dialled(struct mkv_server *server, struct mkv_now now, int error) MKV_MUST_CHECK;
+/* Nothing more is to be read for now, and nobody is to blame. */
+void mkv_pull_leave(struct mkv_server *server);
 /* It cannot go on, or what came over its link cannot be read. */
 void mkv_pull_fail(struct mkv_server *server, struct mkv_now now, const char *why);
 /* The end of one has been committed; or it has not, and all that was said then is dropped. */
@@ -293,6 +310,29 @@ void mkv_pull_rollback(struct mkv_server *server, struct mkv_now now);
 /* Its link is gone. */
 void mkv_pull_closed(struct mkv_server *server, struct mkv_now now);
 void mkv_pull_time(struct mkv_server *server, struct mkv_now now);
+
+/* pull_members.c */
+/* Turns to their list of members; @own_cluster: it is that of our own. */
+int mkv_pull_find_members(struct mkv_pull *pull, bool own_cluster) MKV_MUST_CHECK;
+/* Their list of members is here; *ret_goes_on: all else may be taken from them as well. */
+int mkv_pull_take_members(struct mkv_server *server,
+                          struct mkv_now now,
+                          bool *ret_goes_on) MKV_MUST_CHECK;
+/* Whether that is still so; if not, the pull has ended. */
+int mkv_pull_check_members(struct mkv_server *server,
+                           struct mkv_now now,
+                           bool *ret_goes_on) MKV_MUST_CHECK;
+
+/* heal.c */
+/* Whether a difference has stayed that there cannot be, as far as the rules carry. */
+bool mkv_heal_due(const struct mkv_server *server, const struct mkv_known *known);
+/* An entry up to the floor, in a pull that heals. */
+int mkv_heal_row(struct mkv_server *server,
+                 struct mkv_now now,
+                 struct mkv_bytes key,
+                 const struct mkv_update *update) MKV_MUST_CHECK;
+/* Such a pull has come to its end. */
+void mkv_heal_done(struct mkv_server *server, struct mkv_now now, const struct mkv_known *known);
 
 /* pull_rows.c */
 int mkv_pull_rows(struct mkv_server *server,

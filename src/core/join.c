@@ -137,17 +137,32 @@ int mkv_join_done(struct mkv_server *server, struct mkv_now now, struct mkv_know
     return get_ready(server, now, "joined the other servers");
 }
 
+/* By what we know; it may not have heard that yet. */
+static bool is_evicted(const struct mkv_server *server, const struct mkv_known *known)
+{
+    const struct mkv_member *member = mkv_members_find(&server->cluster.members, known->ping.uuid);
+
+    return member != NULL && !member->active;
+}
+
 /*
  * Whether it is one of those that we belong to, or we may as well join them.  Whoever has more than
- * they have starts as what it is, and then they join it.
+ * they have starts as what it is, and then they join it.  So does whoever knows that they are out
+ * of the cluster: what they hold alone does not count there any more.
  */
 static bool may_join(const struct mkv_server *server,
                      struct mkv_now now,
                      const struct mkv_known *known)
 {
-    return mkv_actor_serves(server, now, known) &&
-           (mkv_sync_same_cluster(server, &known->ping) || mkv_join_unsure(server) ||
-            mkv_sync_compare(server, &known->ping) <= 0);
+    if (!mkv_actor_serves(server, now, known)) {
+        return false;
+    }
+    if (mkv_join_unsure(server)) {
+        return true;
+    }
+    return mkv_sync_same_cluster(server, &known->ping)
+               ? !is_evicted(server, known)
+               : mkv_sync_compare(server, &known->ping) <= 0;
 }
 
 /* It does not matter any more where all attempts fail. */
@@ -156,14 +171,18 @@ static bool is_ours(const struct mkv_server *server, const struct mkv_known *kno
     return mkv_sync_same_cluster(server, &known->ping) && known->n_failures < OWN_TRIES;
 }
 
-/* Our own cluster, then the one that was not tried in vain more often, then the first in rank. */
+/* One that is not evicted, as far as we know; our own cluster, then the one that was not tried in vain more often, then the first in rank. */
 static bool is_better(const struct mkv_server *server,
                       const struct mkv_known *known,
                       const struct mkv_known *best)
 {
     struct mkv_bytes id = mkv_bytes(mkv_store_id(server->store), MKV_UUID_LEN);
     bool ours = is_ours(server, known);
+    bool evicted = is_evicted(server, known);
 
+    if (evicted != is_evicted(server, best)) {
+        return !evicted;
+    }
     if (ours != is_ours(server, best)) {
         return ours;
     }
@@ -335,7 +354,7 @@ int mkv_join_time(struct mkv_server *server, struct mkv_now now)
         return 0;
     }
     if (known != NULL) {
-        return mkv_pull_start(server, now, known, true, false, 0);
+        return mkv_pull_start(server, now, known, MKV_PULL_JOIN, 0);
     }
     if (now.ms < cluster->joining_ms + wait_ms(server)) {
         mkv_server_wake_at(server, cluster->joining_ms + wait_ms(server));

@@ -35,6 +35,7 @@ void mkv_pull_deinit(struct mkv_pull *pull)
     end_reading(pull);
     mkv_walk_deinit(&pull->walk);
     mkv_buf_deinit(&pull->cursor);
+    mkv_buf_deinit(&pull->healed);
 }
 
 static void end(struct mkv_pull *pull)
@@ -62,6 +63,12 @@ static void hang_up(struct mkv_server *server)
         mkv_effect_close(server->effects, server->cluster.pull.link);
     }
     end(&server->cluster.pull);
+}
+
+void mkv_pull_leave(struct mkv_server *server)
+{
+    server->cluster.pull.ended = server->cluster.pull.link;
+    hang_up(server);
 }
 
 void mkv_pull_fail(struct mkv_server *server, struct mkv_now now, const char *why)
@@ -144,8 +151,7 @@ static void dial(struct mkv_server *server, struct mkv_now now, const struct mkv
 int mkv_pull_start(struct mkv_server *server,
                    struct mkv_now now,
                    struct mkv_known *known,
-                   bool joining,
-                   bool walks,
+                   enum mkv_pull_kind kind,
                    uint64_t bound)
 {
     struct mkv_pull *pull = &server->cluster.pull;
@@ -153,8 +159,10 @@ int mkv_pull_start(struct mkv_server *server,
     memcpy(pull->uuid, known->ping.uuid, MKV_UUID_LEN);
     pull->address = known->first_address < known->ping.addresses.n ? known->first_address : 0;
     pull->id = 0;
-    pull->joining = joining;
-    pull->walks = walks || !mkv_sync_may_resume(server, known);
+    pull->joining = kind == MKV_PULL_JOIN;
+    pull->anew = false;
+    pull->heals = kind == MKV_PULL_HEAL;
+    pull->walks = pull->heals || kind == MKV_PULL_WALK || !mkv_sync_may_resume(server, known);
     pull->bound = bound;
     pull->place = (struct mkv_place){known->ping.nonce, known->ping.position};
     pull->horizon = known->ping.horizon;
@@ -166,6 +174,7 @@ int mkv_pull_start(struct mkv_server *server,
     pull->n_rows = 0;
     pull->n_filled = 0;
     pull->n_quarantined = 0;
+    pull->n_healed = 0;
     server->cluster.n_pulls++;
     dial(server, now, known);
     return 0;
@@ -346,48 +355,17 @@ static int start_reading(struct mkv_server *server, struct mkv_now now)
 
 static int ask_members(struct mkv_server *server, struct mkv_now now)
 {
-    struct mkv_pull *pull = &server->cluster.pull;
-    struct mkv_buf from;
-    struct mkv_buf to;
-    int error;
+    int error = mkv_pull_find_members(&server->cluster.pull, is_own_cluster(server));
 
-    mkv_buf_init(&from, MKV_PATH_KEY_MAX);
-    mkv_buf_init(&to, MKV_PATH_KEY_MAX);
-    error = mkv_members_range(&from, &to);
-    if (error == 0) {
-        struct mkv_range range = {mkv_buf_bytes(&from), mkv_buf_bytes(&to)};
-
-        error = mkv_walk_start_fetch(&pull->walk, range);
-    }
-    mkv_buf_deinit(&from);
-    mkv_buf_deinit(&to);
-    pull->members_first = true;
-    pull->members_replace = pull->joining && !is_own_cluster(server);
     return error != 0 ? error : walk_on(server, now);
 }
 
-/*
- * Whoever is no member is not counted when deletions are forgotten.  So it may hold what the others
- * have forgotten, and nothing must be taken from it.
- */
 static int take_members(struct mkv_server *server, struct mkv_now now)
 {
-    struct mkv_cluster *cluster = &server->cluster;
-    int error = mkv_cluster_check_membership(server, now);
+    bool goes_on;
+    int error = mkv_pull_take_members(server, now, &goes_on);
 
-    if (error != 0 || cluster->pull.step == MKV_PULL_IDLE) { /* it joins anew */
-        return error;
-    }
-    cluster->pull.members_first = false;
-    if (!mkv_members_active(&cluster->members, cluster->pull.uuid)) {
-        mkv_pull_fail(server, now, "it is no active member of the cluster");
-        return 0;
-    }
-    if (!mkv_members_active(&cluster->members, mkv_store_id(server->store))) {
-        mkv_pull_fail(server, now, "its list of servers does not name this one");
-        return 0;
-    }
-    return start_reading(server, now);
+    return error != 0 || !goes_on ? error : start_reading(server, now);
 }
 
 /* What no server can say of itself; with numbers out of reach ours would be pushed there, too. */
@@ -400,6 +378,7 @@ static bool is_sane(const struct mkv_frame_vouched *vouched)
 /* Whoever crashes before it has joined must not pass for one who had. */
 static int begin_anew(struct mkv_server *server)
 {
+    server->cluster.pull.anew = true;
     server->cluster.pull.walks = true; /* all we hold is looked at */
     return mkv_cluster_joined_as(server, MKV_JOINED_NEVER,
                                  is_own_cluster(server) ? server->cluster.n_joined : 0);
@@ -447,8 +426,13 @@ static int take_data(struct mkv_server *server,
     struct mkv_pull *pull = &server->cluster.pull;
     struct mkv_known *known = peer_of(server);
     struct mkv_frame credit = {.kind = MKV_FRAME_CREDIT, .id = pull->id, .credit = 1};
-    int error = mkv_pull_rows(server, now, data->rows);
+    bool goes_on;
+    int error = mkv_pull_check_members(server, now, &goes_on);
 
+    if (error != 0 || !goes_on) {
+        return error;
+    }
+    error = mkv_pull_rows(server, now, data->rows);
     if (error == 0 && pull->step == MKV_PULL_CHANGES && data->has_place && known != NULL) {
         mkv_sync_has(server, known, MKV_RULE(PULL_ATOMIC) ? data->place : pull->place, 0);
     }
@@ -473,6 +457,7 @@ static void note_read(struct mkv_server *server, struct mkv_known *known)
     mkv_sync_has(server, known, pull->place, counts ? horizon : 0);
     if (pull->walks) {
         known->n_differs = 0;
+        known->walked = true;
     }
 }
 
@@ -482,9 +467,10 @@ static int finish(struct mkv_server *server, struct mkv_now now)
     struct mkv_pull *pull = &cluster->pull;
     struct mkv_known *known = peer_of(server);
     bool joining = pull->joining;
-    int error = mkv_cluster_refresh(server);
+    bool goes_on;
+    int error = mkv_pull_check_members(server, now, &goes_on);
 
-    if (error != 0) {
+    if (error != 0 || !goes_on) {
         return error;
     }
     if (pull->walks) {
@@ -502,6 +488,9 @@ static int finish(struct mkv_server *server, struct mkv_now now)
     }
     if (pull->bound > 0) { /* what replaced ours may be deletions that we have forgotten already */
         mkv_cluster_purge(server, now);
+    }
+    if (pull->heals) {
+        mkv_heal_done(server, now, known);
     }
     if (pull->n_quarantined > 0) {
         mkv_effect_log(

@@ -6,13 +6,19 @@
  * 12).
  */
 
-/* It goes: what our tree was before is no measure any more for what we have. */
-/* Up to where they are right, whatever we hold. */
-static uint64_t bound_of(const struct mkv_pull *pull)
+/*
+ * Up to where they are right about @key, whatever we hold.  Nobody forgets a member of his own
+ * cluster: who has not heard of it, has not heard of it.
+ */
+static uint64_t bound_at(const struct mkv_pull *pull, struct mkv_bytes key)
 {
-    return pull->members_first && pull->members_replace ? UINT64_MAX : pull->bound;
+    if (mkv_members_are_at(key)) {
+        return pull->members_first && pull->members_replace ? UINT64_MAX : 0;
+    }
+    return pull->bound;
 }
 
+/* It goes: what our tree was before is no measure any more for what we have. */
 static int set_aside(struct mkv_server *server, const struct mkv_tree_entry *held)
 {
     struct mkv_bytes key;
@@ -51,6 +57,11 @@ static int put(struct mkv_server *server,
     return error != 0 ? error : mkv_ingest_note(server, now, &update->ticks.at[0]);
 }
 
+static bool is_forgotten(const struct mkv_server *server, const struct mkv_update *update)
+{
+    return !update->present && update->tock <= server->cluster.floor.floor;
+}
+
 /*
  * Up to the bound they are right, even if ours would win: it has been forgotten there since, or
  * was never accepted by anybody who counts.
@@ -62,15 +73,12 @@ static int merge_bound(struct mkv_server *server,
 {
     struct mkv_tree_entry held;
     struct mkv_head head = mkv_head_of(update);
-    uint64_t bound = bound_of(&server->cluster.pull);
     int error;
 
     if (!mkv_tree_find(mkv_store_tree(server->store), key, &held)) {
-        bool forgotten = !update->present && update->tock <= server->cluster.floor.floor;
-
-        return forgotten ? 0 : mkv_ingest_merge(server, now, key, update);
+        return is_forgotten(server, update) ? 0 : mkv_ingest_merge(server, now, key, update);
     }
-    if (mkv_head_compare(&held.head, &head) <= 0 || held.head.tock > bound ||
+    if (mkv_head_compare(&held.head, &head) <= 0 || held.head.tock > server->cluster.pull.bound ||
         !MKV_RULE(FROZEN_WINS)) {
         return mkv_ingest_merge(server, now, key, update);
     }
@@ -79,23 +87,27 @@ static int merge_bound(struct mkv_server *server,
 }
 
 /*
- * Who are the members, a joiner lets those say whom it joins: what it holds of an earlier cluster
- * may bear greater tocks, by a clock that was wrong, and it would never find itself among them.
+ * No floor stands against news of a member: what was agreed up to there was agreed without it.
+ *
+ * Who are the members, a joiner lets those say whom it joins anew: what it holds of an earlier
+ * cluster may bear greater tocks, by a clock that was wrong, and it would never find itself among
+ * them.
  */
 static int merge_member(struct mkv_server *server,
                         struct mkv_now now,
                         struct mkv_bytes key,
                         const struct mkv_update *update)
 {
+    const struct mkv_pull *pull = &server->cluster.pull;
     struct mkv_tree_entry held;
     struct mkv_head head = mkv_head_of(update);
+    bool found = mkv_tree_find(mkv_store_tree(server->store), key, &held);
 
-    if (mkv_tree_find(mkv_store_tree(server->store), key, &held) &&
-        mkv_head_compare(&held.head, &head) > 0) {
+    if ((pull->anew || pull->members_replace) && found && mkv_head_compare(&held.head, &head) > 0) {
         mkv_past_clear(&server->cluster.past);
         return put(server, now, key, update);
     }
-    return mkv_ingest_merge(server, now, key, update);
+    return !found && is_forgotten(server, update) ? 0 : mkv_ingest_merge(server, now, key, update);
 }
 
 static int merge_row(struct mkv_server *server, struct mkv_now now, const struct mkv_update *update)
@@ -107,14 +119,14 @@ static int merge_row(struct mkv_server *server, struct mkv_now now, const struct
         return MKV_E_BAD_NUMBER;
     }
     cluster->pull.n_rows++;
-    if (cluster->pull.joining && mkv_members_are_at(key)) {
+    if (mkv_members_are_at(key)) {
         return merge_member(server, now, key, update);
     }
-    if (cluster->pull.step == MKV_PULL_FETCHING && update->tock <= bound_of(&cluster->pull)) {
+    if (cluster->pull.step == MKV_PULL_FETCHING && update->tock <= cluster->pull.bound) {
         return merge_bound(server, now, key, update);
     }
     if (update->tock <= cluster->floor.floor && MKV_RULE(FROZEN_SKIPS)) {
-        return 0;
+        return cluster->pull.heals ? mkv_heal_row(server, now, key, update) : 0;
     }
     return mkv_ingest_merge(server, now, key, update);
 }
@@ -137,7 +149,7 @@ static int drop_until(struct mkv_server *server, struct mkv_bytes upto)
     struct mkv_tree_entry held;
     int error = 0;
 
-    if (bound_of(pull) == 0 || !MKV_RULE(FROZEN_WINS)) {
+    if ((pull->bound == 0 && !pull->members_replace) || !MKV_RULE(FROZEN_WINS)) {
         return 0;
     }
     while (error == 0 &&
@@ -145,7 +157,7 @@ static int drop_until(struct mkv_server *server, struct mkv_bytes upto)
            (upto.len == 0 || mkv_bytes_compare(held.key, upto) < 0)) {
         mkv_buf_clear(&pull->cursor);
         error = mkv_buf_append(&pull->cursor, held.key);
-        if (error == 0 && held.head.tock <= bound_of(pull)) {
+        if (error == 0 && held.head.tock <= bound_at(pull, held.key)) {
             error = set_aside(server, &held);
             if (error == 0) {
                 error = mkv_store_remove(server->store, mkv_buf_bytes(&pull->cursor));

@@ -158,6 +158,14 @@ static void write_words(struct mkv_cbor_writer *w, const char *name, struct mkv_
     mkv_cbor_write_text(w, text);
 }
 
+static void write_facts(struct mkv_cbor_writer *w, const struct fact *facts, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        mkv_cbor_write_text(w, mkv_bytes_of(facts[i].name));
+        mkv_cbor_write_uint(w, facts[i].number);
+    }
+}
+
 /* For people and monitoring: text keys, in a fixed order.  @why servers differ; empty: they do not. */
 static void write_report(const struct mkv_server *server,
                          struct mkv_now now,
@@ -165,10 +173,10 @@ static void write_report(const struct mkv_server *server,
                          struct mkv_cbor_writer *w)
 {
     struct mkv_summary sum = mkv_tree_summary(mkv_store_tree(server->store), mkv_bytes(NULL, 0));
+    const struct mkv_server_counts *c = &server->counts;
     struct mkv_store_stats stats;
 
     mkv_store_stats(server->store, &stats);
-    const struct mkv_server_counts *c = &server->counts;
     const struct fact facts[] = {
         {"entries", sum.n_live},
         {"tombstones", sum.n_entries - sum.n_live},
@@ -201,6 +209,7 @@ static void write_report(const struct mkv_server *server,
         {"walks", server->cluster.n_walks},
         {"forgotten", server->cluster.n_purged},
         {"quarantined", server->cluster.n_quarantined},
+        {"healed", server->cluster.n_healed},
     };
     const size_t n_facts = sizeof(facts) / sizeof(facts[0]);
     uint8_t digest[MKV_DIGEST_LEN];
@@ -230,10 +239,7 @@ static void write_report(const struct mkv_server *server,
     if (why.len > 0) {
         write_words(w, "not_converged", why);
     }
-    for (size_t i = 0; i < n_facts; i++) {
-        mkv_cbor_write_text(w, mkv_bytes_of(facts[i].name));
-        mkv_cbor_write_uint(w, facts[i].number);
-    }
+    write_facts(w, facts, n_facts);
 }
 
 static int report(struct mkv_server *server,

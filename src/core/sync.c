@@ -124,6 +124,7 @@ static void note_equal(struct mkv_server *server, struct mkv_known *known)
     mkv_sync_has(server, known, place, counts ? known->ping.horizon : 0);
     known->differs_ms = MKV_NEVER;
     known->n_differs = 0;
+    known->walked = false;
     known->wants_pull = lags(server, known);
 }
 
@@ -290,8 +291,20 @@ static struct mkv_known *choose(struct mkv_server *server, struct mkv_now now)
 
 /*
  * Reading what changed is cheap, but tells only what they have; when the difference stays, what we
- * know of their log may be wrong, and comparing finds it.
+ * know of their log may be wrong, and comparing finds it.  If it stays even so, it lies where
+ * nothing is read any more.
  */
+static enum mkv_pull_kind kind_for(const struct mkv_server *server, const struct mkv_known *known)
+{
+    if (lags(server, known)) {
+        return MKV_PULL_WALK;
+    }
+    if (mkv_heal_due(server, known)) {
+        return MKV_PULL_HEAL;
+    }
+    return known->n_differs >= DIFFERS_MAX ? MKV_PULL_WALK : MKV_PULL_CHANGED;
+}
+
 static int pull_next(struct mkv_server *server, struct mkv_now now)
 {
     struct mkv_known *known = choose(server, now);
@@ -300,11 +313,9 @@ static int pull_next(struct mkv_server *server, struct mkv_now now)
         return 0;
     }
 
-    bool walks = lags(server, known);
-
     known->wants_pull = false;
-    return mkv_pull_start(server, now, known, false, walks || known->n_differs >= DIFFERS_MAX,
-                          walks ? known->ping.floor : 0);
+    return mkv_pull_start(server, now, known, kind_for(server, known),
+                          lags(server, known) ? known->ping.floor : 0);
 }
 
 void mkv_sync_failed(struct mkv_server *server, struct mkv_now now, struct mkv_known *known)

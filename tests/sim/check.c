@@ -8,6 +8,8 @@
 #include "sim.h"
 #include "wire/dump.h"
 
+#define UPSETS_MIN 2U /* so many at least until servers may differ below the floor, for a while */
+
 /* Sessions. */
 
 void check_session(struct sim *sim,
@@ -56,17 +58,22 @@ static bool same_cluster(const struct mkv_ping *a, const struct mkv_ping *b)
     return memcmp(a->cluster, b->cluster, sizeof(a->cluster)) == 0;
 }
 
+static bool same_members(const struct mkv_ping *a, const struct mkv_ping *b)
+{
+    return memcmp(a->members, b->members, sizeof(a->members)) == 0;
+}
+
 /*
- * Below both floors, what one has live the other has, or something newer.  An evicted one is not
- * waited for: it may still have what the others have deleted, and forgotten that.
+ * Below both floors, what one has live the other has, or something newer: if they count the same
+ * members.  One that is evicted and unaware, say, is not waited for.
  */
 static void check_frozen(struct sim *sim, const struct machine *a, const struct machine *b)
 {
     uint64_t floor = a->ping.floor < b->ping.floor ? a->ping.floor : b->ping.floor;
     char text[2][64];
 
-    if (!a->has_pinged || !b->has_pinged || a->evicted || b->evicted ||
-        !same_cluster(&a->ping, &b->ping)) {
+    if (!a->has_pinged || !b->has_pinged || !same_cluster(&a->ping, &b->ping) ||
+        !same_members(&a->ping, &b->ping)) {
         return;
     }
     for (unsigned key = 0; key < sim->oracle.n_paths; key++) {
@@ -78,6 +85,15 @@ static void check_frozen(struct sim *sim, const struct machine *a, const struct 
                      (unsigned long long)(floor >> 12), key, a->name, oracle_text(entry, text[0]),
                      b->name, oracle_text(&b->last.at[key], text[1]));
         }
+    }
+}
+
+void check_heal(struct sim *sim, const struct machine *machine)
+{
+    reach(&sim->reach, REACH_HEALED);
+    if (sim->n_upsets < UPSETS_MIN) {
+        sim_fail(sim, "NET", "%s lacked what lies below the floor, after %u upsets", machine->name,
+                 sim->n_upsets);
     }
 }
 
@@ -106,7 +122,10 @@ void check_ping(struct sim *sim, struct machine *machine, const struct mkv_ping 
     if (ping->nonce == last->nonce) { /* while nothing is written, a mark for it is not, either */
         check_grows(sim, machine, "tock", last->tock, ping->tock);
     }
-    machine->moves = machine->moves || (last->number > 0 && !same_cluster(last, ping));
+    if (!machine->moves && last->number > 0 && !same_cluster(last, ping)) {
+        machine->moves = true;
+        sim->n_upsets++;
+    }
     if (machine->moves && ping->state == MKV_ACT_READY) {
         machine->moves = false;
         machine->held = machine->last; /* what it held in the other one, it may set aside */

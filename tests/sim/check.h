@@ -31,6 +31,9 @@ void check_session(struct sim *sim,
  * is the same everywhere (I6). */
 void check_ping(struct sim *sim, struct machine *machine, const struct mkv_ping *ping);
 
+/* A server finds that it lacks what lies below the floor of all: one fault alone never brings that. */
+void check_heal(struct sim *sim, const struct machine *machine);
+
 /* Whether all that should be there are, and equal. */
 bool check_equal(struct sim *sim);
 

@@ -59,6 +59,7 @@ static int open_store(struct sim *sim, struct machine *machine, struct mkv_store
         oracle_excuse_all(sim, machine);
         machine->ping.floor = 0;
         reach(&sim->reach, REACH_ROW_LOST);
+        sim->n_upsets++;
     }
     if (error == 0 && ret_report->lost) {
         machine->ping.floor = 0; /* below which it has everything: not so any more */
@@ -154,6 +155,7 @@ void machine_lose_disk(struct machine *machine)
     machine->disk = NULL;
     memcpy(machine->lost_uuid, machine->uuid, sizeof(machine->lost_uuid));
     machine->n_lost++;
+    machine->sim->n_upsets++;
     machine->evicted = false;
     machine->forgetful = true;
     machine->last = (struct record){0};
@@ -184,6 +186,7 @@ void machine_evicted(struct machine *machine, const uint8_t uuid[MKV_STORE_ID_LE
 {
     if (memcmp(uuid, machine->uuid, MKV_STORE_ID_LEN) == 0) {
         machine->evicted = true;
+        machine->sim->n_upsets++;
         machine->held = (struct record){0};
     }
 }
@@ -211,6 +214,7 @@ void machine_restore(struct sim *sim, struct machine *machine)
     machine_kill(sim, machine, false);
     error = mkv_disk_restore(machine->disk, backup->disk);
     MKV_ASSERT(error == 0);
+    sim->n_upsets++;
     machine->replaced = true;
     machine->forgetful = true;
     machine->n_acks = 0;

@@ -229,10 +229,21 @@ static void publish(struct sim *sim, struct machine *machine, const struct mkv_o
 
 /* What it says. */
 
+static bool contains(struct mkv_bytes text, struct mkv_bytes part)
+{
+    while (text.len >= part.len && !mkv_bytes_starts_with(text, part)) {
+        text = mkv_bytes_after(text, 1);
+    }
+    return text.len >= part.len;
+}
+
 static void log_line(struct sim *sim, struct machine *machine, const struct mkv_output *output)
 {
     sim_trace(sim, "%s log %d: %.*s", machine->name, (int)output->level, (int)output->payload.len,
               (const char *)output->payload.at);
+    if (contains(output->payload, mkv_bytes_of("all servers should have had for long"))) {
+        check_heal(sim, machine);
+    }
 }
 
 static void stop(struct sim *sim, struct machine *machine, const struct mkv_output *output)

@@ -38,6 +38,7 @@
     X(ACCEPTED,          "a restored store starts because it is told to")                           \
     X(REST,              "nothing is left to be forgotten")                                        \
     X(EVICTED,           "a server is evicted (35)")                                               \
+    X(HEALED,            "what lies below the floor is read from another")                        \
     X(FLOOR,             "a floor is raised (34)")                                                  \
     X(QUERIED,           "a client finds its server by MQTT")
 /* clang-format on */

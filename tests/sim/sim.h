@@ -70,6 +70,8 @@ struct sim {
     struct reached reach;
     struct sessions sessions;
     bool raging; /* the storm is on */
+    unsigned
+        n_upsets; /* evictions, disks lost, put back or damaged, servers that change their cluster */
     unsigned n_astray;
     uint64_t n_published; /* updates */
 

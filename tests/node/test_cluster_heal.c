@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Servers among servers: differences below the floor, which several faults at once may leave, do not
+ * last; and whom nothing is read from (docs/protocol.md, 12.5, 12.6).
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cluster.h"
+#include "core/members.h"
+#include "lib/check.h"
+
+#define PAST_HORIZON 75000 /* the horizon of 48 s in steps of 2 s, and two pings */
+#define FOUND        75000 /* a difference: three pings, a walk, two more; and the same for the other */
+#define HEALED       "a value that was deleted may be there again"
+
+static struct cluster cluster;
+
+static int setup(void **state)
+{
+    (void)state;
+    cluster_init(&cluster);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    cluster_deinit(&cluster);
+    return 0;
+}
+
+static void run(int64_t ms)
+{
+    cluster_run(&cluster, ms);
+}
+
+static void write_at(unsigned i, const char *path, const char *value)
+{
+    cluster_write(&cluster, i, path, value);
+}
+
+static void start_many(unsigned n)
+{
+    cluster.at[0].alone = true;
+    for (unsigned i = 0; i < n; i++) {
+        cluster_start(&cluster, i);
+        assert_true(cluster_heal(&cluster, 3000));
+    }
+    run(12000);
+    cluster.at[0].alone = false;
+}
+
+static void assert_held(unsigned i, const char *path, const char *value)
+{
+    const char *held = cluster_held(&cluster, i, path);
+
+    if (value == NULL) {
+        assert_null(held);
+    } else {
+        assert_non_null(held);
+        assert_string_equal(held, value);
+    }
+}
+
+static uint64_t floor_of(unsigned i)
+{
+    return cluster.at[i].ping.floor;
+}
+
+/* A floor above 0, the same everywhere. */
+static void raise_floor(unsigned n)
+{
+    write_at(0, "t", "x");
+    write_at(0, "t", NULL);
+    run(PAST_HORIZON + 20000); /* the greatest one has been taken over by all */
+    for (unsigned i = 0; i < n; i++) {
+        assert_held(i, "t", NULL);
+        assert_true(floor_of(i) > 100000);
+        assert_int_equal(floor_of(i), floor_of(0));
+    }
+}
+
+/* --- The net ------------------------------------------------------------------------------ */
+
+/* What one has live below the floor, the other gets; in both directions at once. */
+static void test_values_below_the_floor(void **state)
+{
+    (void)state;
+    start_many(2);
+    raise_floor(2);
+    cluster_put(&cluster, 0, "a.b", "alone", 1000);
+    cluster_put(&cluster, 1, "c", "here", 1001);
+    cluster_put(&cluster, 0, "both", "old", 1002);
+    cluster_put(&cluster, 1, "both", "new", 1003);
+    run(30000); /* read and compared in the usual way first */
+    assert_held(1, "a.b", NULL);
+    assert_false(cluster_said(&cluster, 1, HEALED));
+    run(FOUND);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_held(i, "a.b", "alone");
+        assert_held(i, "c", "here");
+        assert_held(i, "both", "new");
+    }
+    assert_true(cluster_equal(&cluster, 0, 1));
+    assert_true(cluster_said(&cluster, 1,
+                             "1 entries that all servers should have had for long "
+                             "were not here, but at server 's0' (the first at a.b)"));
+    assert_true(cluster_said(&cluster, 0,
+                             "2 entries that all servers should have had for long "
+                             "were not here, but at server 's1' (the first at both)"));
+    cluster_hush(&cluster, 0);
+    cluster_hush(&cluster, 1);
+    run(FOUND);
+    assert_false(cluster_said(&cluster, 0, HEALED)); /* that was all */
+    assert_false(cluster_said(&cluster, 1, HEALED));
+}
+
+/* A deletion below the floor is forgotten where it is, and not taken where it is not. */
+static void test_deletions_below_the_floor(void **state)
+{
+    (void)state;
+    start_many(2);
+    raise_floor(2);
+    cluster_put(&cluster, 0, "n", NULL, 1000);
+    cluster_put(&cluster, 0, "w", "alone", 1003);
+    for (unsigned k = 0; k < FOUND; k += 1000) {
+        run(1000);
+        assert_held(1, "n", NULL);
+    }
+    assert_true(cluster_heal(&cluster, FOUND));
+    for (unsigned i = 0; i < 2; i++) {
+        assert_held(i, "n", NULL);
+        assert_held(i, "w", "alone");
+    }
+    assert_true(cluster_said(&cluster, 1, HEALED));
+    assert_false(cluster_said(&cluster, 0, HEALED));
+}
+
+static void test_three_servers(void **state)
+{
+    char path[16];
+
+    (void)state;
+    start_many(3);
+    raise_floor(3);
+    for (unsigned k = 0; k < 300; k++) {
+        (void)snprintf(path, sizeof(path), "p:%u", k);
+        cluster_put(&cluster, k % 3, path, "x", 1000 + k);
+    }
+    run(FOUND);
+    assert_true(cluster_heal(&cluster, 2 * FOUND));
+    for (unsigned i = 0; i < 3; i++) {
+        assert_held(i, "p:0", "x");
+        assert_held(i, "p:299", "x");
+    }
+}
+
+/* What is above the floor is read in the usual way, and it is not the net that finds it. */
+static void test_nothing_to_heal(void **state)
+{
+    uint64_t tock;
+
+    (void)state;
+    start_many(3);
+    raise_floor(3);
+    tock = cluster_tock(&cluster);
+    cluster_put(&cluster, 0, "a", "fresh", tock);
+    cluster_put(&cluster, 1, "b", NULL, tock + 1);
+    cluster_put(&cluster, 2, "b", "fresh", tock);
+    assert_true(cluster_heal(&cluster, 40000));
+    for (unsigned i = 0; i < 3; i++) {
+        assert_held(i, "a", "fresh");
+        assert_held(i, "b", "");
+        assert_false(cluster_said(&cluster, i, HEALED));
+    }
+}
+
+/* --- Between those that know different members -------------------------------------------- */
+
+/*
+ * s2 has a value that nobody else has, and is evicted; s1 hears of it and crashes.  It must not come
+ * back through s2, which has not heard and would give it that value, too.
+ */
+static void test_not_through_an_evicted_one(void **state)
+{
+    (void)state;
+    start_many(3);
+    write_at(0, "t", "x");
+    write_at(0, "t", NULL);
+    cluster_cut(&cluster, 2, true);
+    cluster_isolate(&cluster, 2, true);
+    write_at(2, "v", "alone");
+    assert_int_equal(cluster_evict(&cluster, 0, 2), 0);
+    run(PAST_HORIZON); /* it is not waited for */
+    assert_held(0, "t", NULL);
+    cluster_crash(&cluster, 1);
+    cluster_cut(&cluster, 0, true);
+    cluster_isolate(&cluster, 0, true);
+    cluster_cut(&cluster, 2, false);
+    cluster_isolate(&cluster, 2, false);
+    cluster_start(&cluster, 1); /* s2 is the only one that it hears */
+    run(30000);
+    assert_true(cluster_ready(&cluster, 1));
+    assert_true(cluster_said(&cluster, 1, "no other server is here"));
+    assert_true(cluster_said(&cluster, 2, "no active member of the cluster any more"));
+    assert_held(1, "v", NULL);
+    cluster_cut(&cluster, 0, false);
+    cluster_isolate(&cluster, 0, false);
+    assert_true(cluster_heal(&cluster, FOUND));
+    for (unsigned i = 0; i < 3; i++) {
+        assert_held(i, "v", NULL);
+        assert_false(cluster_said(&cluster, i, HEALED));
+    }
+}
+
+/*
+ * s0 vouches for s2, of which nobody else hears; then it is put back to a backup, and comes back
+ * through s1.  The floor rises among s0 and s1, and s2 holds a value from before that.
+ */
+static void test_a_voucher_that_is_put_back(void **state)
+{
+    struct mkv_disk *copy;
+
+    (void)state;
+    start_many(2);
+    run(15000);
+    assert_int_equal(mkv_disk_snapshot(cluster.at[0].disk, &copy), 0);
+    cluster_cut(&cluster, 1, true);
+    cluster_isolate(&cluster, 1, true);
+    cluster_start(&cluster, 2);
+    run(15000);
+    assert_true(cluster_ready(&cluster, 2));
+    cluster_cut(&cluster, 2, true);
+    cluster_isolate(&cluster, 2, true);
+    write_at(2, "v", "alone");
+    cluster_crash(&cluster, 0);
+    assert_int_equal(mkv_disk_restore(cluster.at[0].disk, copy), 0);
+    mkv_disk_free(copy);
+    cluster_cut(&cluster, 1, false);
+    cluster_isolate(&cluster, 1, false);
+    cluster_start(&cluster, 0);
+    run(15000);
+    assert_true(cluster_ready(&cluster, 0));
+    write_at(0, "t", "x");
+    write_at(0, "t", NULL);
+    run(PAST_HORIZON);
+    assert_held(0, "t", NULL);
+    cluster_cut(&cluster, 2, false);
+    cluster_isolate(&cluster, 2, false);
+    run(FOUND);
+    assert_true(cluster_heal(&cluster, 2 * FOUND));
+}
+
+/* Server 1 is a puppet, for which server 0 has vouched. */
+static void start_with_puppet(void)
+{
+    struct mkv_frame vouch = {
+        .kind = MKV_FRAME_VOUCH, .id = 1, .vouch = {.nonce = 2001, .name = mkv_bytes_of("s1")}};
+    struct mkv_ping ping;
+
+    cluster_puppet(&cluster, 1);
+    cluster.at[0].alone = true;
+    cluster_start(&cluster, 0);
+    run(1);
+    ping = cluster_ping_of(&cluster, 1, 0);
+    ping.state = MKV_ACT_JOINING;
+    cluster_uuid(1, vouch.vouch.uuid);
+    vouch.vouch.nonce = ping.nonce;
+    vouch.vouch.number = ping.number;
+    cluster_send_ping(&cluster, &ping);
+    cluster_dial(&cluster, 1, 0);
+    cluster_say(&cluster, 1, &vouch);
+    run(3);
+    assert_non_null(cluster_last(&cluster, 1, MKV_FRAME_VOUCHED));
+    cluster_hang_up(&cluster, 1);
+    run(10000); /* so that its last ping tells of its members */
+    cluster_forget(&cluster, 1);
+}
+
+/* It tells of a difference; is dialled, and asked for the members, where there is nothing new. */
+static void tell_members(bool same)
+{
+    struct mkv_frame end = {.kind = MKV_FRAME_END};
+    struct mkv_ping ping = cluster_ping_of(&cluster, 1, 0);
+
+    memset(ping.digest, 0x5a, sizeof(ping.digest));
+    if (!same) {
+        ping.members[0] ^= 1;
+    }
+    cluster_send_ping(&cluster, &ping);
+    run(600);
+    cluster_greet(&cluster, 1);
+    assert_non_null(cluster_last(&cluster, 1, MKV_FRAME_FETCH));
+    end.id = cluster_last(&cluster, 1, MKV_FRAME_FETCH)->id;
+    cluster_say(&cluster, 1, &end);
+}
+
+/* From who counts other members, nothing else is read; once they agree, all is. */
+static void test_members_come_first(void **state)
+{
+    (void)state;
+    start_with_puppet();
+    tell_members(false);
+    assert_int_equal(cluster_count(&cluster, 1, MKV_FRAME_SPLIT), 0);
+    assert_int_equal(cluster_count(&cluster, 1, MKV_FRAME_READ), 0);
+    assert_int_equal(cluster_count(&cluster, 1, MKV_FRAME_BYE), 1);
+    assert_false(cluster_said(&cluster, 0, "failed"));
+    cluster_forget(&cluster, 1);
+    tell_members(true);
+    assert_int_equal(cluster_count(&cluster, 1, MKV_FRAME_SPLIT), 1);
+    assert_int_equal(cluster_count(&cluster, 1, MKV_FRAME_BYE), 0);
+}
+
+/* A member is taken over even if it is older than the floor; and nobody's list loses one. */
+static void test_members_below_the_floor(void **state)
+{
+    struct mkv_member member = {.active = true, .name = "s5"};
+    struct mkv_update update = {.has_tock = true, .present = true, .tock = 1000};
+    struct mkv_buf key;
+    struct mkv_buf value;
+    struct mkv_head head;
+    struct mkv_tree_entry entry;
+
+    (void)state;
+    start_many(2);
+    raise_floor(2);
+    cluster_uuid(5, member.uuid);
+    cluster_uuid(0, member.cluster);
+    mkv_buf_init(&key, MKV_PATH_KEY_MAX);
+    mkv_buf_init(&value, MKV_VALUE_MAX);
+    assert_int_equal(mkv_member_key(member.uuid, &key), 0);
+    assert_int_equal(mkv_member_value(&member, &value), 0);
+    update.value = mkv_buf_bytes(&value);
+    update.ticks.n = 1;
+    update.ticks.at[0] = (struct mkv_tick){mkv_bytes_of("s9"), 0, 1000};
+    head = mkv_head_of(&update);
+    assert_int_equal(mkv_store_put(cluster.at[1].store, mkv_buf_bytes(&key), &head, &update), 0);
+    assert_int_equal(mkv_store_commit(cluster.at[1].store), 0);
+    run(15000);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(
+            mkv_tree_find(mkv_store_tree(cluster.at[i].store), mkv_buf_bytes(&key), &entry));
+        assert_false(cluster_said(&cluster, i, HEALED));
+    }
+    mkv_buf_deinit(&value);
+    mkv_buf_deinit(&key);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_values_below_the_floor, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_deletions_below_the_floor, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_three_servers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nothing_to_heal, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_not_through_an_evicted_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_voucher_that_is_put_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_members_come_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_members_below_the_floor, setup, teardown),
+    };
+
+    return cmocka_run_group_tests_name("cluster_heal", tests, NULL, NULL);
+}
