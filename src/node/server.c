@@ -171,7 +171,13 @@ void mkv_server_node_link_opened(struct mkv_server_node *node,
                                  uint64_t link,
                                  enum mkv_peer_kind peer)
 {
-    after_input(node, now, mkv_server_link_opened(node->server, now, link, peer), 0);
+    int error = mkv_server_link_opened(node->server, now, link, peer);
+
+    after_input(node, now, error, 0);
+    if (error != 0) { /* nobody knows it: it would stay open for ever */
+        mkv_effect_close(&node->effects, link);
+        mkv_effects_release(&node->effects);
+    }
 }
 
 void mkv_server_node_link_closed(struct mkv_server_node *node, struct mkv_now now, uint64_t link)

@@ -407,33 +407,50 @@ void cluster_init(struct cluster *cluster)
     }
 }
 
-/* What its servers set aside, as text. */
+static int keep_row(struct cluster_server *server,
+                    struct mkv_bytes rows,
+                    struct mkv_buf *key,
+                    struct mkv_buf *path,
+                    size_t *ret_used)
+{
+    struct mkv_dump_record record;
+    int error = mkv_dump_cbor_decode(rows, false, key, &record, ret_used);
+
+    mkv_buf_clear(path);
+    if (error == 0) {
+        assert_true(record.entry.present);
+        error = mkv_path_to_dotted(record.key, path);
+    }
+    if (error == 0) {
+        add_text(&server->set_aside, (const char *)path->at, path->len);
+        add_text(&server->set_aside, "=", 1);
+        add_text(&server->set_aside, (const char *)record.entry.value.at + 1,
+                 record.entry.value.len - 1);
+        add_text(&server->set_aside, ";", 1);
+    }
+    return error;
+}
+
+/* What its servers set aside, as text.  It may run out of memory as they may. */
 static int keep(void *context, struct mkv_bytes rows)
 {
     struct cluster_server *server = context;
     struct mkv_buf key;
     struct mkv_buf path;
+    int error = server->keep_error;
 
     mkv_buf_init(&key, MKV_PATH_KEY_MAX);
     mkv_buf_init(&path, 8192);
-    while (rows.len > 0 && server->keep_error == 0) {
-        struct mkv_dump_record record;
-        size_t used;
+    while (rows.len > 0 && error == 0) {
+        size_t used = 0;
 
-        assert_int_equal(mkv_dump_cbor_decode(rows, false, &key, &record, &used), 0);
-        assert_true(record.entry.present);
-        mkv_buf_clear(&path);
-        assert_int_equal(mkv_path_to_dotted(record.key, &path), 0);
-        add_text(&server->set_aside, (const char *)path.at, path.len);
-        add_text(&server->set_aside, "=", 1);
-        add_text(&server->set_aside, (const char *)record.entry.value.at + 1,
-                 record.entry.value.len - 1);
-        add_text(&server->set_aside, ";", 1);
+        error = keep_row(server, rows, &key, &path, &used);
+        assert_true(error == 0 || error == MKV_E_NO_MEMORY);
         rows = mkv_bytes_after(rows, used);
     }
     mkv_buf_deinit(&key);
     mkv_buf_deinit(&path);
-    return server->keep_error;
+    return error;
 }
 
 static int start_node(struct cluster *cluster, unsigned i)

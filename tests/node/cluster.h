@@ -145,7 +145,10 @@ void cluster_put(
     struct cluster *cluster, unsigned i, const char *path, const char *value, uint64_t tock);
 /* The value held at @path, "" for a tombstone, NULL for nothing; until the next call. */
 const char *cluster_held(const struct cluster *cluster, unsigned i, const char *path);
-/* The client of @i has server @j taken out of the cluster; returns what it is told. */
+/*
+ * The client of @i has server @j taken out of the cluster; returns what it is told, CLOSED if that
+ * is nothing.
+ */
 int cluster_evict(struct cluster *cluster, unsigned i, unsigned j);
 /* The uuid of server @i. */
 void cluster_uuid(unsigned i, uint8_t ret_uuid[16]);
