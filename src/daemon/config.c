@@ -10,6 +10,7 @@
 #include <yaml.h>
 
 #include "base/limits.h"
+#include "daemon/cert.h"
 #include "io/home.h"
 #include "wire/tick.h"
 
@@ -22,6 +23,8 @@
 
 const char mkv_config_help[] =
     "usage: moat-kvd [OPTION]...\n"
+    "       moat-kvd cert [--state DIR] [--host HOST]...   make a certificate for tls:// "
+    "addresses\n"
     "\n"
     "The server of MoaT-KV: keeps a key-value tree that is shared over MQTT.\n"
     "Prints one line, 'ready ...', once it serves. SIGTERM ends it in order.\n"
@@ -31,8 +34,13 @@ const char mkv_config_help[] =
     "                     else ~/.local/state/moat-kv)\n"
     "  --broker BROKER    embedded (default), embedded:PORT, mqtt://HOST[:PORT] or unix:PATH;\n"
     "                     several times for a broker that has several addresses\n"
-    "  --listen ADDRESS   unix:PATH or tcp://127.0.0.1[:PORT]; may be given several times\n"
-    "                     (default: unix:DIR/link.sock)\n"
+    "  --listen ADDRESS   unix:PATH, tls://IP[:PORT] or tcp://127.0.0.1[:PORT]; may be given\n"
+    "                     several times (default: unix:DIR/link.sock)\n"
+    "  --tls-cert FILE, --tls-key FILE\n"
+    "                     certificate and key for tls:// as PEM (default: DIR/tls.crt and\n"
+    "                     DIR/tls.key, which 'moat-kvd cert' makes)\n"
+    "  --tls-ca FILE      clients may log in by certificates that one of these has signed: the\n"
+    "                     user is their common name\n"
     "  --root ROOT        topic root (default: moat/main)\n"
     "  --profile PROFILE  topic profile of the cluster: plain (default) or portable\n"
     "  --qos QOS          MQTT quality of service of the cluster: 1 (default) or 0, for a broker\n"
@@ -139,7 +147,7 @@ static int add_broker(struct mkv_daemon_config *config, const char *text, struct
 
     int error = mkv_address_parse(mkv_bytes_of(text), address, why);
 
-    if (error == 0 && address->scheme == MKV_ADDRESS_TCP) {
+    if (error == 0 && (address->scheme == MKV_ADDRESS_TCP || address->scheme == MKV_ADDRESS_TLS)) {
         error = mkv_why_error(why, MKV_E_BAD_ARGUMENT,
                               "a broker's address looks like mqtt://HOST[:PORT], not '%s'", text);
     }
@@ -169,14 +177,16 @@ static int add_listen(struct mkv_daemon_config *config, const char *text, struct
 
     if (error == 0 && address->scheme == MKV_ADDRESS_MQTT) {
         error = mkv_why_error(why, MKV_E_BAD_ARGUMENT,
-                              "a link is listened on as unix:PATH or tcp://HOST[:PORT], not '%s'",
+                              "a link is listened on as unix:PATH, tls://IP[:PORT] or "
+                              "tcp://127.0.0.1[:PORT], not '%s'",
                               text);
     }
-    if (error == 0 && !mkv_address_is_local(address)) {
+    if (error == 0 && address->scheme == MKV_ADDRESS_TCP && !mkv_address_is_local(address)) {
         error = mkv_why_error(why, MKV_E_BAD_ARGUMENT,
-                              "'%s' can be reached from other machines, and this version has no "
-                              "users and no TLS yet: listen on unix:PATH or tcp://127.0.0.1",
-                              text);
+                              "'%s' can be reached from other machines and has no TLS: "
+                              "'moat-kvd cert --host NAME' makes a certificate; then listen on "
+                              "tls://%s:%u",
+                              text, address->host, (unsigned)address->port);
     }
     if (error == 0) {
         config->n_listen++;
@@ -187,6 +197,23 @@ static int add_listen(struct mkv_daemon_config *config, const char *text, struct
 static void clear_listen(struct mkv_daemon_config *config)
 {
     config->n_listen = 0;
+}
+
+/* Relative to where the server was started, as a shell completes it. */
+static int set_tls_cert(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+{
+    return copy_text(config->tls_certificate, sizeof(config->tls_certificate), text,
+                     "the certificate's name", why);
+}
+
+static int set_tls_key(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+{
+    return copy_text(config->tls_key, sizeof(config->tls_key), text, "the key's name", why);
+}
+
+static int set_tls_ca(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+{
+    return copy_text(config->tls_ca, sizeof(config->tls_ca), text, "the CA's name", why);
 }
 
 static int set_root(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
@@ -297,6 +324,9 @@ static const struct setting settings[] = {
     {"state", set_state, NULL},
     {"broker", add_broker, clear_brokers},
     {"listen", add_listen, clear_listen},
+    {"tls-cert", set_tls_cert, NULL},
+    {"tls-key", set_tls_key, NULL},
+    {"tls-ca", set_tls_ca, NULL},
     {"root", set_root, NULL},
     {"profile", set_profile, NULL},
     {"qos", set_qos, NULL},
@@ -458,6 +488,9 @@ static const struct option options[] = {
     {"state", required_argument, NULL, OPTION_SETTING},
     {"broker", required_argument, NULL, OPTION_SETTING},
     {"listen", required_argument, NULL, OPTION_SETTING},
+    {"tls-cert", required_argument, NULL, OPTION_SETTING},
+    {"tls-key", required_argument, NULL, OPTION_SETTING},
+    {"tls-ca", required_argument, NULL, OPTION_SETTING},
     {"root", required_argument, NULL, OPTION_SETTING},
     {"profile", required_argument, NULL, OPTION_SETTING},
     {"qos", required_argument, NULL, OPTION_SETTING},
@@ -551,6 +584,38 @@ static void default_name(char name[MKV_NAME_MAX + 1])
     (void)snprintf(name, MKV_NAME_MAX + 1, "%s", host[0] == '\0' ? "server" : host);
 }
 
+static bool listens_on_tls(const struct mkv_daemon_config *config)
+{
+    for (uint32_t i = 0; i < config->n_listen; i++) {
+        if (config->listen[i].scheme == MKV_ADDRESS_TLS) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Both files are named, or neither and then they are where `moat-kvd cert` puts them. */
+static int find_certificate(struct mkv_daemon_config *config, struct mkv_why *why)
+{
+    if ((config->tls_certificate[0] == '\0') != (config->tls_key[0] == '\0')) {
+        return mkv_why_error(why, MKV_E_BAD_ARGUMENT,
+                             "--tls-cert and --tls-key belong together: name both files");
+    }
+    if (!listens_on_tls(config)) {
+        return 0;
+    }
+    if (config->tls_certificate[0] == '\0') {
+        mkv_cert_names(config->state, config->tls_certificate, config->tls_key);
+    }
+    if (access(config->tls_certificate, R_OK) != 0) {
+        return mkv_why_error(why, MKV_E_BAD_ARGUMENT,
+                             "there is no certificate '%s' for tls://: 'moat-kvd cert --state %s "
+                             "--host NAME' makes one, or name yours by --tls-cert and --tls-key",
+                             config->tls_certificate, config->state);
+    }
+    return 0;
+}
+
 static int fill_gaps(struct mkv_daemon_config *config, struct mkv_why *why)
 {
     char text[MKV_DAEMON_TEXT_MAX + 16];
@@ -570,7 +635,7 @@ static int fill_gaps(struct mkv_daemon_config *config, struct mkv_why *why)
         (void)snprintf(text, sizeof(text), "unix:%s/link.sock", config->state);
         error = add_listen(config, text, why);
     }
-    return error;
+    return error != 0 ? error : find_certificate(config, why);
 }
 
 enum mkv_config_verdict mkv_config_read(int argc,

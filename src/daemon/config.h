@@ -29,6 +29,9 @@ struct mkv_daemon_config {
     struct mkv_address brokers[MKV_DAEMON_BROKERS_MAX];
     uint32_t n_listen;
     struct mkv_address listen[MKV_DAEMON_LISTEN_MAX];
+    char tls_certificate[MKV_DAEMON_TEXT_MAX]; /* PEM files; the names are set if there is a ... */
+    char tls_key[MKV_DAEMON_TEXT_MAX];         /* ... tls:// address among those listened on */
+    char tls_ca[MKV_DAEMON_TEXT_MAX];          /* of clients; empty: they need no certificates */
     char root[MKV_DAEMON_TEXT_MAX];
     enum mkv_profile profile;
     uint32_t qos; /* 0 or 1: of updates, and of what we subscribe to */

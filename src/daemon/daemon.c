@@ -289,6 +289,7 @@ static void end(struct daemon *daemon)
     mkv_timer_deinit(&daemon->resubscribe);
     mkv_signals_free(daemon->signals);
     mkv_loop_free(daemon->loop);
+    mkv_tls_free(daemon->tls);
     mkv_store_close(daemon->store);
 }
 

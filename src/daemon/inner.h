@@ -15,6 +15,7 @@
 #include "io/loop.h"
 #include "io/mqtt.h"
 #include "io/signals.h"
+#include "io/tls.h"
 #include "node/server.h"
 #include "store/store.h"
 
@@ -42,6 +43,7 @@ struct daemon {
     struct mkv_mqtt *mqtt;
     struct mkv_listener *listeners[MKV_DAEMON_LISTEN_MAX];
     uint32_t n_listeners;
+    struct mkv_tls *tls;        /* owned; NULL: no tls:// address */
     struct mkv_map connections; /* by number; owned */
     uint64_t n_connections;     /* numbers given out */
     struct mkv_server_node *node;

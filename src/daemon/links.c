@@ -137,7 +137,7 @@ static enum mkv_peer_kind kind_of(const struct mkv_peer *peer)
     if (peer->is_unix) {
         return peer->uid == geteuid() || peer->uid == 0 ? MKV_PEER_SAME_USER : MKV_PEER_OTHER_USER;
     }
-    return peer->is_local ? MKV_PEER_LOOPBACK : MKV_PEER_REMOTE;
+    return peer->is_local && !peer->is_secure ? MKV_PEER_LOOPBACK : MKV_PEER_REMOTE;
 }
 
 static void on_accepted(void *context, struct mkv_link *link)
@@ -168,21 +168,31 @@ static void on_accepted(void *context, struct mkv_link *link)
     mkv_daemon_pump(daemon);
 }
 
+static int open_tls(struct daemon *daemon, struct mkv_why *why)
+{
+    const struct mkv_daemon_config *config = daemon->config;
+    const struct mkv_tls_server_options options = {
+        .certificate = config->tls_certificate,
+        .key = config->tls_key,
+        .client_ca = config->tls_ca[0] != '\0' ? config->tls_ca : NULL,
+    };
+
+    return config->tls_certificate[0] == '\0' ? 0 : mkv_tls_server_new(&options, why, &daemon->tls);
+}
+
 int mkv_daemon_open_listeners(struct daemon *daemon, struct mkv_why *why)
 {
-    const struct mkv_listener_options options = {
+    struct mkv_listener_options options = {
         .accepted = on_accepted, .context = daemon, .links_max = MKV_DAEMON_LINKS_MAX};
+    int error = open_tls(daemon, why);
 
-    for (uint32_t i = 0; i < daemon->config->n_listen; i++) {
-        int error = mkv_listener_new(daemon->loop, &daemon->config->listen[i], &options, why,
-                                     &daemon->listeners[i]);
-
-        if (error != 0) {
-            return error;
-        }
-        daemon->n_listeners++;
+    options.link.tls = daemon->tls;
+    for (uint32_t i = 0; i < daemon->config->n_listen && error == 0; i++) {
+        error = mkv_listener_new(daemon->loop, &daemon->config->listen[i], &options, why,
+                                 &daemon->listeners[i]);
+        daemon->n_listeners += error == 0;
     }
-    return 0;
+    return error;
 }
 
 static void close_listeners(struct daemon *daemon)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
+#include <string.h>
 
+#include "daemon/cert.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
 
@@ -11,11 +13,26 @@ enum {
     EXIT_CANNOT_RUN = 3,
 };
 
+static int run_cert(int argc, char **argv)
+{
+    struct mkv_why why = {{0}};
+    int error = mkv_cert_command(argc, argv, &why);
+
+    if (error == 0) {
+        return EXIT_FINE;
+    }
+    (void)fprintf(stderr, "moat-kvd: %s\n", why.text);
+    return error == MKV_E_BAD_ARGUMENT ? EXIT_WRONG_USE : EXIT_CANNOT_RUN;
+}
+
 int main(int argc, char **argv)
 {
     struct mkv_daemon_config config;
     struct mkv_why why = {{0}};
 
+    if (argc > 1 && strcmp(argv[1], "cert") == 0) {
+        return run_cert(argc - 1, argv + 1);
+    }
     switch (mkv_config_read(argc, argv, &config, &why)) {
     case MKV_CONFIG_HELP:
         (void)fputs(mkv_config_help, stdout);

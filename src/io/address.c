@@ -5,7 +5,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 
-#define FORMS "unix:/path, tcp://host:port or mqtt://host:port"
+#define FORMS "unix:/path, tls://host:port, tcp://host:port or mqtt://host:port"
 
 static void copy_text(char *out, struct mkv_bytes text)
 {
@@ -125,10 +125,11 @@ static int refuse_scheme(struct mkv_bytes text, struct mkv_why *why)
 {
     struct mkv_bytes rest = text;
 
-    if (skip_start(&rest, "tls://") || skip_start(&rest, "mqtts://")) {
-        return mkv_why_error(why, MKV_E_BAD_ARGUMENT,
-                             "TLS (tls://, mqtts://) is not supported yet: use a unix socket, a "
-                             "loopback address, or a tunnel");
+    if (skip_start(&rest, "mqtts://")) {
+        return mkv_why_error(
+            why, MKV_E_BAD_ARGUMENT,
+            "TLS to a broker (mqtts://) is not supported yet: use a unix socket, a "
+            "loopback address, or a tunnel");
     }
     return mkv_why_error(why, MKV_E_BAD_ARGUMENT, "an address looks like " FORMS);
 }
@@ -151,6 +152,10 @@ int mkv_address_parse(struct mkv_bytes text, struct mkv_address *ret_address, st
         address.scheme = MKV_ADDRESS_TCP;
         address.port = MKV_ADDRESS_PORT_LINK;
         error = parse_host_port(rest, &address, why);
+    } else if (skip_start(&rest, "tls://")) {
+        address.scheme = MKV_ADDRESS_TLS;
+        address.port = MKV_ADDRESS_PORT_LINK;
+        error = parse_host_port(rest, &address, why);
     } else if (skip_start(&rest, "mqtt://")) {
         address.scheme = MKV_ADDRESS_MQTT;
         address.port = MKV_ADDRESS_PORT_BROKER;
@@ -166,6 +171,9 @@ int mkv_address_parse(struct mkv_bytes text, struct mkv_address *ret_address, st
 
 void mkv_address_format(const struct mkv_address *address, char *out, size_t size)
 {
+    static const char *const schemes[] = {
+        [MKV_ADDRESS_TCP] = "tcp", [MKV_ADDRESS_TLS] = "tls", [MKV_ADDRESS_MQTT] = "mqtt"};
+
     if (address->scheme == MKV_ADDRESS_UNIX) {
         (void)snprintf(out, size, "unix:%s", address->path);
         return;
@@ -173,8 +181,7 @@ void mkv_address_format(const struct mkv_address *address, char *out, size_t siz
 
     bool v6 = strchr(address->host, ':') != NULL;
 
-    (void)snprintf(out, size, "%s://%s%s%s:%u",
-                   address->scheme == MKV_ADDRESS_MQTT ? "mqtt" : "tcp", v6 ? "[" : "",
+    (void)snprintf(out, size, "%s://%s%s%s:%u", schemes[address->scheme], v6 ? "[" : "",
                    address->host, v6 ? "]" : "", (unsigned)address->port);
 }
 

@@ -3,7 +3,8 @@
  * Where something listens:
  *
  *     unix:/run/moat-kv/link     unix socket
- *     tcp://host[:27589]         a server's link
+ *     tls://host[:27589]         a server's link
+ *     tcp://host[:27589]         the same, without TLS
  *     mqtt://host[:1883]         a broker
  *
  * A host is a name, an IPv4 address, or an IPv6 address in brackets: tcp://[::1]:27589.
@@ -29,14 +30,15 @@
 enum mkv_address_scheme {
     MKV_ADDRESS_UNIX,
     MKV_ADDRESS_TCP,
+    MKV_ADDRESS_TLS,
     MKV_ADDRESS_MQTT,
 };
 
 struct mkv_address {
     enum mkv_address_scheme scheme;
-    char host[MKV_ADDRESS_HOST_MAX + 1]; /* TCP, MQTT; without brackets */
+    char host[MKV_ADDRESS_HOST_MAX + 1]; /* all but UNIX; without brackets */
     char path[MKV_ADDRESS_PATH_MAX + 1]; /* UNIX; absolute */
-    uint16_t port;                       /* TCP, MQTT; 0 stands for any free port (listening) */
+    uint16_t port;                       /* all but UNIX; 0 stands for any free port (listening) */
 };
 
 /* BAD_ARGUMENT, with what is wrong and how it should look in @why (may be NULL). */

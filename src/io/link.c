@@ -26,6 +26,7 @@
 enum state {
     RESOLVING,  /* no socket yet */
     CONNECTING, /* one socket, not yet connected */
+    SECURING,   /* agreeing on TLS */
     OPEN,
     UNREADABLE, /* open for sending only: the owner was told and shall close */
     FLUSHING,   /* mkv_link_close(): bytes are still queued */
@@ -54,6 +55,9 @@ struct mkv_link {
     struct event *writable; /* owned; while CONNECTING */
     struct mkv_timer timer; /* limit to connecting, or to closing */
     char target[MKV_ADDRESS_TEXT_MAX];
+    char host[MKV_ADDRESS_HOST_MAX + 1];
+    const struct mkv_tls *tls; /* NULL: without */
+    struct mkv_greeting greeting;
 
     struct bufferevent *bev; /* owned; from OPEN until CLOSED */
     struct mkv_buf in;       /* received, not yet delivered */
@@ -161,6 +165,7 @@ static void deliver(struct mkv_link *link)
             break;
         }
         n_done += used;
+        mkv_greeting_get(&link->greeting, map);
         link->events.frame(link->context, link, map);
     }
     mkv_buf_consume(&link->in, n_done);
@@ -204,6 +209,9 @@ static void receive(struct mkv_link *link)
 static void linger(struct mkv_link *link)
 {
     link->state = LINGERING;
+    if (link->tls != NULL) {
+        mkv_tls_end(link->bev);
+    }
     (void)shutdown(bufferevent_getfd(link->bev), SHUT_WR);
 }
 
@@ -257,14 +265,33 @@ static void on_hang_up(struct mkv_link *link, bool only_sending)
     }
 }
 
-/* The peer has hung up, or the connection is broken. */
+/* From now on the link is like any other. */
+static void on_secured(struct mkv_link *link)
+{
+    mkv_timer_clear(&link->timer);
+    link->state = OPEN;
+    link->peer.is_secure = true;
+    if (mkv_tls_is_server(link->tls)) {
+        mkv_tls_user(link->bev, link->peer.user);
+    }
+    if (link->events.opened != NULL) {
+        link->events.opened(link->context, link);
+    }
+}
+
+/* TLS has begun, or the peer has hung up, or the connection is broken. */
 static void on_end(struct bufferevent *bev, short what, void *context)
 {
     struct mkv_link *link = context;
     int failure = EVUTIL_SOCKET_ERROR();
+    struct mkv_why why = {{0}};
+    int tls_error = link->tls != NULL ? mkv_tls_failure(bev, &why) : 0;
 
-    (void)bev;
-    if ((what & BEV_EVENT_EOF) != 0 || failure == ECONNRESET || failure == EPIPE) {
+    if ((what & BEV_EVENT_CONNECTED) != 0) {
+        on_secured(link);
+    } else if (tls_error != 0) {
+        finish(link, tls_error, "%s: %s", name_of(link), why.text);
+    } else if ((what & BEV_EVENT_EOF) != 0 || failure == ECONNRESET || failure == EPIPE) {
         on_hang_up(link, (what & BEV_EVENT_READING) == 0);
     } else if ((what & BEV_EVENT_ERROR) != 0) {
         finish(link, failure == ETIMEDOUT ? MKV_E_TIMEOUT : MKV_E_IO,
@@ -278,14 +305,17 @@ static int open_transport(struct mkv_link *link, int fd)
 {
     int options = BEV_OPT_CLOSE_ON_FREE | BEV_OPT_DEFER_CALLBACKS;
 
-    link->bev = bufferevent_socket_new(mkv_loop_base(link->loop), fd, options);
+    struct event_base *base = mkv_loop_base(link->loop);
+
+    link->bev = link->tls != NULL ? mkv_tls_transport(link->tls, base, link->host, fd, options)
+                                  : bufferevent_socket_new(base, fd, options);
     if (link->bev == NULL) {
         (void)close(fd);
         return MKV_E_NO_MEMORY;
     }
     mkv_socket_peer(fd, &link->peer);
     bufferevent_setcb(link->bev, on_readable, on_written, on_end, link);
-    link->state = OPEN;
+    link->state = link->tls != NULL ? SECURING : OPEN;
     return 0;
 }
 
@@ -309,7 +339,11 @@ static void on_writable(evutil_socket_t fd, short what, void *context)
         return;
     }
     set_reading(link, !link->paused);
-    if (link->events.opened != NULL) {
+    if (link->state == SECURING) {
+        int64_t left_ms = link->connect_by_ms - mkv_clock_monotonic_ms();
+
+        mkv_timer_set(&link->timer, left_ms > 0 ? left_ms : 0);
+    } else if (link->events.opened != NULL) {
         link->events.opened(link->context, link);
     }
 }
@@ -379,6 +413,9 @@ static void on_timer(void *context)
         link->failure = ETIMEDOUT;
         connect_next(link);
         break;
+    case SECURING:
+        finish(link, MKV_E_TIMEOUT, "%s is there but does not speak TLS", name_of(link));
+        break;
     case OPEN: /* sending had failed before */
         finish(link, MKV_E_CLOSED, "%s closed the connection", name_of(link));
         break;
@@ -446,6 +483,7 @@ static struct mkv_link *new_link(struct mkv_loop *loop, const struct mkv_link_op
     link->task = (struct mkv_task){.fn = on_task, .context = link};
     link->queue_max =
         options != NULL && options->queue_max > 0 ? options->queue_max : MKV_LINK_QUEUE_MAX;
+    link->tls = options != NULL ? options->tls : NULL;
     mkv_buf_init(&link->in, IN_MAX);
     if (mkv_timer_init(&link->timer, loop, on_timer, link) != 0) {
         mkv_mem_free(link);
@@ -470,6 +508,18 @@ int mkv_link_connect(struct mkv_loop *loop,
     }
     mkv_link_own(link, events, context);
     mkv_address_format(address, link->target, sizeof(link->target));
+    *ret_link = link;
+    if (address->scheme != MKV_ADDRESS_TLS) {
+        link->tls = NULL;
+    } else if (link->tls == NULL) {
+        finish(link, MKV_E_NOT_AUTHORISED,
+               "%s: nobody has said yet how this server is to be known: "
+               "'moat-kv login --server %s USER' does, or name the file with its certificate by "
+               "--ca",
+               link->target, link->target);
+        return 0;
+    }
+    memcpy(link->host, address->host, sizeof(link->host));
     if (mkv_resolve_new(loop, address, on_resolved, link, &link->resolve) != 0) {
         link->freed = true;
         mkv_task_defer(loop, &link->task);
@@ -477,7 +527,6 @@ int mkv_link_connect(struct mkv_loop *loop,
     }
     link->connect_by_ms = mkv_clock_monotonic_ms() + connect_ms;
     mkv_timer_set(&link->timer, connect_ms);
-    *ret_link = link;
     return 0;
 }
 
@@ -498,6 +547,9 @@ int mkv_link_accept(struct mkv_loop *loop,
     if (open_transport(link, fd) != 0) {
         release(link);
         return MKV_E_NO_MEMORY;
+    }
+    if (link->state == SECURING) {
+        mkv_timer_set(&link->timer, MKV_LINK_SECURE_MS);
     }
     link->released = released;
     link->released_context = context;
@@ -527,6 +579,7 @@ int mkv_link_send(struct mkv_link *link, struct mkv_bytes frames)
                link->peer.text, mkv_link_queued(link));
         return MKV_E_QUEUE_FULL;
     }
+    mkv_greeting_send(&link->greeting, frames);
     if (frames.len > 0 && bufferevent_write(link->bev, frames.at, frames.len) != 0) {
         finish(link, MKV_E_NO_MEMORY, "%s", mkv_error_text(MKV_E_NO_MEMORY));
         return MKV_E_NO_MEMORY;
@@ -580,6 +633,7 @@ void mkv_link_close(struct mkv_link *link)
     switch (link->state) {
     case RESOLVING:
     case CONNECTING:
+    case SECURING:
         finish(link, 0, "closed");
         return;
     case FLUSHING:
@@ -616,4 +670,17 @@ void mkv_link_free(struct mkv_link *link)
 const struct mkv_peer *mkv_link_peer(const struct mkv_link *link)
 {
     return &link->peer;
+}
+
+int mkv_link_binding(const struct mkv_link *link, uint8_t ret_binding[MKV_TLS_BINDING_LEN])
+{
+    if (link->tls == NULL || link->state != OPEN) {
+        return MKV_E_BAD_STATE;
+    }
+    return mkv_tls_binding(link->bev, &link->greeting, ret_binding);
+}
+
+bool mkv_link_fingerprint(const struct mkv_link *link, uint8_t ret_print[MKV_TLS_FINGERPRINT_LEN])
+{
+    return link->tls != NULL && link->bev != NULL && mkv_tls_fingerprint(link->bev, ret_print);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Stream links over unix sockets and TCP.
+ * Stream links over unix sockets, TCP and TLS.
  *
  * A link carries whole frames (docs/protocol.md, section 7) and understands none of them:
  *
@@ -26,10 +26,12 @@
 #include "base/error.h"
 #include "io/address.h"
 #include "io/loop.h"
+#include "io/tls.h"
 #include "io/why.h"
 
 #define MKV_LINK_QUEUE_MAX  ((size_t)8 << 20) /* default of queue_max */
 #define MKV_LINK_CONNECT_MS 10000             /* default of connect_ms */
+#define MKV_LINK_SECURE_MS  10000             /* an accepted one has so long for its TLS */
 #define MKV_LINK_CLOSE_MS   2000 /* a closing link whose peer does not read is cut after this */
 #define MKV_LINK_PEER_MAX   64U
 
@@ -37,8 +39,10 @@ struct mkv_link;
 
 /* Who is at the other end. */
 struct mkv_peer {
-    bool is_unix;  /* then the three ids below are those the peer connected with */
-    bool is_local; /* unix socket or loopback address */
+    bool is_unix;   /* then the three ids below are those the peer connected with */
+    bool is_local;  /* unix socket or loopback address */
+    bool is_secure; /* TLS; then, of a client with a certificate, also: */
+    char user[MKV_TLS_USER_MAX + 1]; /* see mkv_tls_user() */
     uid_t uid;
     gid_t gid;
     pid_t pid;
@@ -50,7 +54,7 @@ struct mkv_peer {
  * closed.
  */
 struct mkv_link_events {
-    /* The link is connected; only for links of mkv_link_connect(). */
+    /* The link can be used; not for accepted ones, unless they have to agree on TLS first. */
     void (*opened)(void *context, struct mkv_link *link);
 
     void (*frame)(void *context, struct mkv_link *link, struct mkv_bytes map);
@@ -67,19 +71,22 @@ struct mkv_link_events {
 
     /*
      * 0: after mkv_link_close(), all was sent.  CLOSED: the peer closed.  NO_CONNECTION: never
-     * reached it.  TIMEOUT: not in time.  QUEUE_FULL: it does not read.  IO, NO_MEMORY.
+     * reached it.  TIMEOUT: not in time.  QUEUE_FULL: it does not read.  NOT_AUTHORISED: a
+     * certificate is not trusted.  IO, NO_MEMORY.
      */
     void (*closed)(void *context, struct mkv_link *link, int error, const struct mkv_why *why);
 };
 
 struct mkv_link_options {
     size_t queue_max;   /* bytes waiting to be sent, beyond which the link is cut; 0: the default */
-    int64_t connect_ms; /* name look-up and connecting together; 0: the default */
+    int64_t connect_ms; /* name look-up, connecting and TLS together; 0: the default */
+    const struct mkv_tls *tls; /* for TLS; borrowed, must outlive the link; NULL: without */
 };
 
 /*
- * Begins to connect to @address (UNIX or TCP); all its addresses are tried in turn.  @events and
- * @options (NULL: defaults) are copied.  NO_MEMORY; everything else is told by `closed`.
+ * Begins to connect to @address (UNIX, TCP, or TLS if @options say how); all its addresses are tried
+ * in turn.  @events and @options (NULL: defaults) are copied.  NO_MEMORY; everything else is told by
+ * `closed`.
  */
 int mkv_link_connect(struct mkv_loop *loop,
                      const struct mkv_address *address,
@@ -122,6 +129,16 @@ void mkv_link_free(struct mkv_link *link);
 
 /* Valid as long as the link. */
 const struct mkv_peer *mkv_link_peer(const struct mkv_link *link);
+
+/*
+ * What binds a login to this very connection: mkv_tls_binding().  BAD_STATE without TLS, or before
+ * both sides have said their first frame.
+ */
+int mkv_link_binding(const struct mkv_link *link,
+                     uint8_t ret_binding[MKV_TLS_BINDING_LEN]) MKV_MUST_CHECK;
+
+/* That of the peer's certificate; false if there is none. */
+bool mkv_link_fingerprint(const struct mkv_link *link, uint8_t ret_print[MKV_TLS_FINGERPRINT_LEN]);
 
 /*
  * Makes a link of the connected socket @fd, which becomes its own (also on failure).  @released is

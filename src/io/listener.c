@@ -25,9 +25,11 @@ struct mkv_listener {
     dev_t device; /* of the unix socket that we made */
     ino_t inode;
     uint32_t n_links; /* accepted and not yet freed, the next ones included */
-    struct mkv_link *refusing[REFUSING_MAX]; /* owned; NULL: a free place */
-    uint32_t n_refusing;                     /* not yet freed, those closed included */
-    bool freed;                              /* waits for the last link */
+    struct mkv_link *refusing[REFUSING_MAX];              /* owned; NULL: a free place */
+    uint32_t n_refusing;                                  /* not yet freed, those closed included */
+    struct mkv_link *securing[MKV_LISTENER_SECURING_MAX]; /* owned; the oldest first */
+    uint32_t n_securing;
+    bool freed; /* waits for the last link */
     struct mkv_task task;
 };
 
@@ -115,6 +117,65 @@ static void refuse(struct mkv_listener *listener, int fd)
     } /* else it is closed already */
 }
 
+/* The link is not ours any more. */
+static void forget_securing(struct mkv_listener *listener, const struct mkv_link *link)
+{
+    uint32_t i = 0;
+
+    while (listener->securing[i] != link) {
+        i++;
+        MKV_ASSERT(i < listener->n_securing);
+    }
+    listener->n_securing--;
+    memmove(&listener->securing[i], &listener->securing[i + 1],
+            (listener->n_securing - i) * sizeof(struct mkv_link *));
+}
+
+static void on_secured(void *context, struct mkv_link *link)
+{
+    struct mkv_listener *listener = context;
+
+    forget_securing(listener, link);
+    listener->options.accepted(listener->options.context, link);
+}
+
+static void on_insecure(void *context, struct mkv_link *link, int error, const struct mkv_why *why)
+{
+    struct mkv_listener *listener = context;
+
+    (void)error;
+    (void)why; /* anybody can cause it, at any rate: nothing to be told of */
+    forget_securing(listener, link);
+    mkv_link_free(link);
+}
+
+static void on_early_frame(void *context, struct mkv_link *link, struct mkv_bytes map)
+{
+    (void)context;
+    (void)link;
+    (void)map;
+    MKV_ASSERT(false); /* a link that is not open delivers nothing */
+}
+
+/* Whoever holds on to many connections without going on drives out its own first. */
+static void secure(struct mkv_listener *listener, struct mkv_link *link)
+{
+    static const struct mkv_link_events events = {
+        .opened = on_secured,
+        .frame = on_early_frame,
+        .closed = on_insecure,
+    };
+
+    if (listener->n_securing == MKV_LISTENER_SECURING_MAX) {
+        struct mkv_link *oldest = listener->securing[0];
+
+        forget_securing(listener, oldest);
+        mkv_link_free(oldest);
+    }
+    listener->securing[listener->n_securing++] = link;
+    mkv_link_own(link, &events, listener);
+}
+
 static void on_accept(struct evconnlistener *acceptor,
                       evutil_socket_t fd,
                       struct sockaddr *peer,
@@ -128,7 +189,11 @@ static void on_accept(struct evconnlistener *acceptor,
     (void)peer;
     (void)peer_len;
     if (mkv_listener_n_links(listener) >= listener->options.links_max) {
-        refuse(listener, (int)fd);
+        if (listener->options.link.tls == NULL) {
+            refuse(listener, (int)fd);
+        } else {
+            (void)close((int)fd); /* to say why would cost more than it is worth */
+        }
         return;
     }
     if (mkv_link_accept(listener->loop, (int)fd, &listener->options.link, on_link_released,
@@ -136,7 +201,11 @@ static void on_accept(struct evconnlistener *acceptor,
         return; /* no memory: the peer sees it closed and comes again */
     }
     listener->n_links++;
-    listener->options.accepted(listener->options.context, link);
+    if (listener->options.link.tls != NULL) {
+        secure(listener, link);
+    } else {
+        listener->options.accepted(listener->options.context, link);
+    }
 }
 
 /*
@@ -212,6 +281,9 @@ static void set_options(struct mkv_listener *listener, const struct mkv_listener
 {
     listener->options = *options;
     listener->options.refusal = (struct mkv_bytes){0};
+    if (listener->address.scheme != MKV_ADDRESS_TLS) {
+        listener->options.link.tls = NULL;
+    }
     if (options->links_max == 0) {
         listener->options.links_max = MKV_LISTENER_LINKS_MAX;
     }
@@ -227,8 +299,12 @@ int mkv_listener_new(struct mkv_loop *loop,
                      struct mkv_why *why,
                      struct mkv_listener **ret_listener)
 {
-    struct mkv_listener *listener = mkv_mem_alloc(sizeof(*listener));
+    struct mkv_listener *listener = NULL;
 
+    if (address->scheme == MKV_ADDRESS_TLS && options->link.tls == NULL) {
+        return mkv_why_error(why, MKV_E_BAD_ARGUMENT, "TLS needs a certificate and its key");
+    }
+    listener = mkv_mem_alloc(sizeof(*listener));
     if (listener == NULL) {
         return mkv_why_error(why, MKV_E_NO_MEMORY, "%s", mkv_error_text(MKV_E_NO_MEMORY));
     }
@@ -264,6 +340,9 @@ void mkv_listener_free(struct mkv_listener *listener)
     }
     for (unsigned i = 0; i < REFUSING_MAX; i++) {
         mkv_link_free(listener->refusing[i]);
+    }
+    while (listener->n_securing > 0) {
+        mkv_link_free(listener->securing[--listener->n_securing]);
     }
     remove_socket(listener);
     evconnlistener_free(listener->acceptor);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Accepts links on a unix socket or a TCP port.
+ * Accepts links on a unix socket or a TCP port, with or without TLS.
  *
  * A unix socket is made with its final mode, so that nobody can slip in, and it is removed at the
  * end.  One that somebody listens on is never taken away; one that a dead process has left is.
@@ -18,12 +18,13 @@
 #include "io/loop.h"
 #include "io/why.h"
 
-#define MKV_LISTENER_LINKS_MAX 1000U /* default of links_max */
+#define MKV_LISTENER_LINKS_MAX    1000U /* default of links_max */
+#define MKV_LISTENER_SECURING_MAX 256U  /* agreeing on TLS at a time; one more: the oldest is cut */
 
 struct mkv_listener;
 
 /*
- * A new link, which is now the callee's: it calls mkv_link_own() on it, or mkv_link_free().
+ * A new link, TLS included, which is now the callee's: it calls mkv_link_own() on it, or mkv_link_free().
  * Nothing is read before it has an owner.
  */
 typedef void mkv_listener_fn(void *context, struct mkv_link *link);
@@ -31,14 +32,14 @@ typedef void mkv_listener_fn(void *context, struct mkv_link *link);
 struct mkv_listener_options {
     mkv_listener_fn *accepted;
     void *context;
-    struct mkv_link_options link;
-    uint32_t links_max;       /* more at a time are refused; 0: the default */
-    mode_t mode;              /* of a unix socket; 0: 0600 */
-    struct mkv_bytes refusal; /* an encoded frame to tell them; copied; may be empty */
+    struct mkv_link_options link; /* its tls is needed, and used, if the address is TLS */
+    uint32_t links_max;           /* more at a time are refused; 0: the default */
+    mode_t mode;                  /* of a unix socket; 0: 0600 */
+    struct mkv_bytes refusal;     /* an encoded frame to tell them; copied; may be empty */
 };
 
 /*
- * Listens on @address (UNIX; TCP with a literal address or "localhost").  Port 0 takes any free
+ * Listens on @address (UNIX; TCP and TLS with a literal address or "localhost").  Port 0 takes any free
  * one.  LOCKED: somebody else listens there.  BAD_ARGUMENT if the address cannot be listened on, IO,
  * NO_MEMORY; the text is in @why (may be NULL).  When descriptors run out, accepting pauses and
  * goes on by itself.

@@ -58,7 +58,6 @@ static void test_bad(void **state)
         {"tcp://host:99999999999999999999", "port"},
         {"tcp://host:-1", "port"},
         {"tcp://host:12x", "port"},
-        {"tls://host", "TLS"},
         {"mqtts://host:8883", "TLS"},
     };
 
