@@ -18,6 +18,11 @@
 #define MKV_RULES(X)                                                                               \
     X(ORDER_TOTAL)     /* K goes on behind the tock */                                             \
     X(ORDER_VALUE)     /* K ends with the value's hash */                                          \
+    X(TOCK_FOLLOWS)    /* a server's tock goes on behind each that it has seen */                  \
+    X(TOCK_KEPT)       /* ... and each that it gave before it was started again */                 \
+    X(CONFLICT_TOLD)   /* whoever is overwritten by one who did not know it is in conflict */      \
+    X(CONFLICT_KNOWN)  /* ... but not by one who did */                                            \
+    X(CONFLICT_CUT)    /* ... nor for certain, where not all is told that was known */             \
     X(HORIZON_REFUSES) /* an update from MQTT below the horizon is refused */                      \
     X(FUTURE_REFUSES)  /* ... and one far above the clock */                                       \
     X(STAMP_ONCE)      /* a repeat of an update without a tock is not stamped again */             \
@@ -25,10 +30,14 @@
     X(JOIN_FIRST)      /* no ACK, number, duty before the state is that of the others */           \
     X(JOIN_MARKER)     /* a joiner reads after its ping was seen on the other's side */            \
     X(JOIN_KNOWN)      /* what an unknown joiner has is frozen up to the horizon, not the floor */ \
+    X(JOIN_UNSURE)     /* whoever may not be what the others know joins as unknown */              \
     X(RESTORED_WAITS)  /* a store that is a copy of an earlier state does not start alone */       \
     X(PLACE_NONCE)     /* a place counts only within its boot's range */                           \
     X(PULL_ATOMIC)     /* the checkpoint is committed with the data it stands for */               \
     X(MARK_BEFORE)     /* a pull completes up to the horizon of before it */                       \
+    X(MARK_MEMBERS)    /* ... if both agree on who the members are */                              \
+    X(MEMBERS_ONLY)    /* nothing is read from who is no active member */                          \
+    X(MEMBERS_AGREE)   /* ... nor before both know the same members */                             \
     X(FROZEN_SKIPS)    /* a pull merges nothing below the floor */                                 \
     X(FROZEN_WINS)     /* below the other's floor its entries replace ours */                      \
     X(FLOOR_OF_ALL)    /* the floor is what all members have completed, not a matter of age */     \

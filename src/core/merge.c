@@ -2,12 +2,13 @@
 #include "core/merge.h"
 
 #include "base/assert.h"
+#include "base/rule.h"
 
 static enum mkv_conflict conflict_class(const struct mkv_update *a, const struct mkv_update *b)
 {
     bool cut = a->ticks.n == MKV_TICKS_MAX || b->ticks.n == MKV_TICKS_MAX;
 
-    return cut ? MKV_CONFLICT_POSSIBLE : MKV_CONFLICT_CERTAIN;
+    return cut && MKV_RULE(CONFLICT_CUT) ? MKV_CONFLICT_POSSIBLE : MKV_CONFLICT_CERTAIN;
 }
 
 /* Whether the list has a tick of this stream, and if so, which. */
@@ -77,6 +78,12 @@ static void note_loser(struct mkv_merge *merge, const struct mkv_ticks *loser)
     }
 }
 
+/* Whether whoever wrote with these ticks knew the one with that head. */
+static bool knew(const struct mkv_ticks *ticks, const struct mkv_head *head)
+{
+    return mkv_ticks_cover(ticks, head) && MKV_RULE(CONFLICT_KNOWN);
+}
+
 /* What the order alone says, when there is no conflict to tell. */
 static enum mkv_merge_verdict verdict_of(int order)
 {
@@ -107,7 +114,7 @@ int mkv_merge_decide(struct mkv_store *store,
     int order = mkv_head_compare(&head, &held.head);
 
     ret_merge->verdict = verdict_of(order);
-    if (order == 0 || (order > 0 && mkv_ticks_cover(&update->ticks, &held.head))) {
+    if (order == 0 || (order > 0 && knew(&update->ticks, &held.head))) {
         return 0;
     }
 
@@ -119,7 +126,7 @@ int mkv_merge_decide(struct mkv_store *store,
     if (error != 0) {
         return error;
     }
-    if (order > 0 || !mkv_ticks_cover(&other.ticks, &head)) {
+    if ((order > 0 || !knew(&other.ticks, &head)) && MKV_RULE(CONFLICT_TOLD)) {
         ret_merge->conflict = conflict_class(update, &other);
         *ret_other = other;
     }

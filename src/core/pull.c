@@ -237,7 +237,7 @@ static bool is_own_cluster(struct mkv_server *server)
 /* Whether they may rely on what we had and promised as one of them. */
 static bool is_relied_on(struct mkv_server *server)
 {
-    return is_own_cluster(server) && !mkv_join_unsure(server);
+    return is_own_cluster(server) && !(mkv_join_unsure(server) && MKV_RULE(JOIN_UNSURE));
 }
 
 static void ask_vouch(struct mkv_server *server)
@@ -450,7 +450,8 @@ static void note_read(struct mkv_server *server, struct mkv_known *known)
 {
     struct mkv_cluster *cluster = &server->cluster;
     const struct mkv_pull *pull = &cluster->pull;
-    bool counts = !pull->joining && mkv_sync_same_members(cluster, pull->members);
+    bool agreed = mkv_sync_same_members(cluster, pull->members) || !MKV_RULE(MARK_MEMBERS);
+    bool counts = !pull->joining && agreed;
 
     uint64_t horizon = MKV_RULE(MARK_BEFORE) ? pull->horizon : known->ping.horizon;
 

@@ -50,11 +50,12 @@ int mkv_pull_take_members(struct mkv_server *server, struct mkv_now now, bool *r
         return error;
     }
     pull->members_first = false;
-    if (!mkv_members_active(&cluster->members, pull->uuid)) {
+    if (!mkv_members_active(&cluster->members, pull->uuid) && MKV_RULE(MEMBERS_ONLY)) {
         mkv_pull_fail(server, now, "it is no active member of the cluster");
     } else if (!mkv_members_active(&cluster->members, mkv_store_id(server->store))) {
         mkv_pull_fail(server, now, "its list of servers does not name this one");
-    } else if (!pull->joining && !mkv_sync_same_members(cluster, their_members(server))) {
+    } else if (!pull->joining && !mkv_sync_same_members(cluster, their_members(server)) &&
+               MKV_RULE(MEMBERS_AGREE)) {
         mkv_pull_leave(server); /* its next ping tells whether it has learned of the others */
     } else {
         pull->agreed = cluster->members.digest;
@@ -79,7 +80,8 @@ int mkv_pull_check_members(struct mkv_server *server, struct mkv_now now, bool *
                           mkv_members_tock(&cluster->members, pull->uuid) != pull->agreed_tock)) {
         mkv_pull_fail(server, now, "it is not the member any more that it was");
         *ret_goes_on = false;
-    } else if (!pull->joining && !mkv_sync_same_members(cluster, pull->agreed)) {
+    } else if (!pull->joining && !mkv_sync_same_members(cluster, pull->agreed) &&
+               MKV_RULE(MEMBERS_AGREE)) {
         mkv_pull_leave(server);
         *ret_goes_on = false;
     }

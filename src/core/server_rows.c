@@ -367,7 +367,9 @@ int mkv_rows_load(struct mkv_server *server, struct mkv_now now)
         error = mkv_server_conflicts_load(server);
     }
     server->cluster.purging = server->cluster.floor.floor > 0; /* it may have been interrupted */
-    server->tock.high = server->tock.mark;
+    if (MKV_RULE(TOCK_KEPT)) {
+        server->tock.high = server->tock.mark;
+    }
     see_floor(server);
     server->seq_last = server->seq_reserved;
     return error;

@@ -119,7 +119,9 @@ static bool lags(const struct mkv_server *server, const struct mkv_known *known)
 static void note_equal(struct mkv_server *server, struct mkv_known *known)
 {
     struct mkv_place place = {known->ping.nonce, known->ping.position};
-    bool counts = mkv_sync_same_members(&server->cluster, mkv_sync_digest_of(known->ping.members));
+    bool counts =
+        mkv_sync_same_members(&server->cluster, mkv_sync_digest_of(known->ping.members)) ||
+        !MKV_RULE(MARK_MEMBERS);
 
     mkv_sync_has(server, known, place, counts ? known->ping.horizon : 0);
     known->differs_ms = MKV_NEVER;

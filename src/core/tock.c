@@ -32,7 +32,7 @@ uint64_t mkv_tock_next(struct mkv_tock *tock, uint64_t wall_ms)
 
 void mkv_tock_see(struct mkv_tock *tock, uint64_t seen)
 {
-    if (seen > tock->high) {
+    if (seen > tock->high && MKV_RULE(TOCK_FOLLOWS)) {
         tock->high = seen;
     }
 }

@@ -194,6 +194,35 @@ static void test_order_value(void **state)
     assert_string_equal(cluster_held(&cluster, 2, "p"), held);
 }
 
+/* A server's own tock, which it gives to updates without one, goes on behind what it has seen. */
+static void test_tock_follows(void **state)
+{
+    (void)state;
+    start_alone();
+    cluster_write(&cluster, 0, "p", "one");
+    cluster_give(&cluster, 0, "p", "far", cluster_tock(&cluster) + 4096000, "a", 7, 1);
+    assert_string_equal(cluster_held(&cluster, 0, "p"), "far");
+    cluster_give(&cluster, 0, "p", "two", 0, "s0", first()->seq, 2);
+    assert_string_equal(cluster_held(&cluster, 0, "p"), "two");
+}
+
+/* ... and behind what it gave before a crash, even without a clock. */
+static void test_tock_kept(void **state)
+{
+    (void)state;
+    start_alone();
+    cluster_write(&cluster, 0, "p", "one");
+    cluster_give(&cluster, 0, "p", "two", 0, "s0", first()->seq, 2);
+    cluster_crash(&cluster, 0);
+    cluster.now.wall_ms = 0;
+    cluster_start(&cluster, 0);
+    run(2000);
+    assert_true(cluster_ready(&cluster, 0));
+    cluster_write(&cluster, 0, "q", "x"); /* it has a session again */
+    cluster_give(&cluster, 0, "p", "three", 0, "s0", first()->seq, 2);
+    assert_string_equal(cluster_held(&cluster, 0, "p"), "three");
+}
+
 static unsigned n_open; /* calls of a server that had something on its way to the disk */
 
 /* What it said up to now has been heard. */
@@ -251,13 +280,9 @@ static void test_join_marker(void **state)
     assert_non_null(cluster_last(&cluster, PUPPET, MKV_FRAME_VOUCHED));
 }
 
-/*
- * Server 2 wrote something alone, and was evicted.  The floor is low, since server 3 is away, but
- * up to their horizon the others have told that they have everything: it must not come back.
- */
-static void test_join_known(void **state)
+/* Server 2 has written something alone, and is down.  Server 3 is away, so that no floor rises. */
+static void write_alone(void)
 {
-    (void)state;
     start_alone();
     join(2);
     join(3);
@@ -268,7 +293,11 @@ static void test_join_known(void **state)
     cluster_cut(&cluster, 2, true);
     cluster_write(&cluster, 2, "v", "alone");
     cluster_crash(&cluster, 2);
-    assert_int_equal(cluster_evict(&cluster, 0, 2), 0);
+}
+
+/* The others have told meanwhile that up to there they have everything: it must not come back. */
+static void assert_set_aside(void)
+{
     run(PAST_HORIZON);
     assert_int_equal(first()->ping.floor, 0);
     cluster_cut(&cluster, 2, false);
@@ -276,6 +305,30 @@ static void test_join_known(void **state)
     assert_true(cluster_heal(&cluster, 5000));
     assert_null(cluster_held(&cluster, 2, "v"));
     assert_non_null(strstr(cluster.at[2].set_aside, "v=alone;"));
+}
+
+static void test_join_known(void **state)
+{
+    (void)state;
+    write_alone();
+    assert_int_equal(cluster_evict(&cluster, 0, 2), 0);
+    assert_set_aside();
+}
+
+/* The same for one whose store is a copy: it cannot tell what it has promised since. */
+static void test_join_unsure(void **state)
+{
+    struct mkv_disk *copy;
+
+    (void)state;
+    write_alone();
+    assert_int_equal(mkv_disk_snapshot(cluster.at[2].disk, &copy), 0);
+    cluster_start(&cluster, 2);
+    cluster_crash(&cluster, 2);
+    assert_int_equal(mkv_disk_restore(cluster.at[2].disk, copy), 0);
+    mkv_disk_free(copy);
+    assert_set_aside();
+    assert_true(cluster.at[2].report.restored);
 }
 
 /* --- Reading ------------------------------------------------------------------------------ */
@@ -330,6 +383,81 @@ static void test_mark_before(void **state)
     run(12000);
     assert_true(first()->ping.horizon > horizon + 3);
     assert_int_equal(first()->ping.complete, horizon + 2);
+}
+
+/* They may have counted one less than we do, when they said what they have. */
+static void test_mark_members(void **state)
+{
+    struct mkv_ping ping;
+    uint8_t members[16];
+
+    (void)state;
+    start_with_puppet();
+    for (unsigned i = 0; i < 8; i++) {
+        ping = next_ping();
+        memcpy(members, ping.members, sizeof(members));
+        memset(ping.members, 0x77, sizeof(ping.members));
+        cluster_send_ping(&cluster, &ping);
+    }
+    run(12000);
+    assert_int_equal(first()->ping.complete, 0);
+    ping = next_ping();
+    memcpy(ping.members, members, sizeof(members));
+    cluster_send_ping(&cluster, &ping);
+    run(12000);
+    assert_true(first()->ping.complete > 0);
+}
+
+/* Whoever is no member is not waited for, and may have what has been forgotten. */
+static void test_members_only(void **state)
+{
+    const unsigned stranger = 2;
+    struct mkv_frame end = {.kind = MKV_FRAME_END};
+    struct mkv_ping ping;
+
+    (void)state;
+    start_with_puppet();
+    run(10000);
+    cluster_puppet(&cluster, stranger);
+    ping = cluster_ping_of(&cluster, stranger, 0);
+    memset(ping.digest, 0x5a, sizeof(ping.digest));
+    cluster_send_ping(&cluster, &ping);
+    run(600);
+    cluster_greet(&cluster, stranger);
+    assert_non_null(cluster_last(&cluster, stranger, MKV_FRAME_FETCH));
+    end.id = cluster_last(&cluster, stranger, MKV_FRAME_FETCH)->id;
+    cluster_say(&cluster, stranger, &end);
+    run(3);
+    assert_null(cluster_last(&cluster, stranger, MKV_FRAME_SPLIT));
+    assert_null(cluster_last(&cluster, stranger, MKV_FRAME_READ));
+    assert_true(cluster_said(&cluster, 0, "no active member"));
+}
+
+/* What they have is read when both know the same members, and not before. */
+static void test_members_agree(void **state)
+{
+    struct mkv_frame end = {.kind = MKV_FRAME_END};
+    struct mkv_ping ping;
+
+    (void)state;
+    start_with_puppet();
+    say_the_same(10000);
+    ping = next_ping();
+    memset(ping.digest, 0x5a, sizeof(ping.digest));
+    memset(ping.members, 0x77, sizeof(ping.members));
+    cluster_send_ping(&cluster, &ping);
+    run(600);
+    cluster_greet(&cluster, PUPPET);
+    assert_non_null(cluster_last(&cluster, PUPPET, MKV_FRAME_FETCH));
+    end.id = cluster_last(&cluster, PUPPET, MKV_FRAME_FETCH)->id;
+    cluster_say(&cluster, PUPPET, &end);
+    run(3);
+    assert_null(cluster_last(&cluster, PUPPET, MKV_FRAME_SPLIT));
+    assert_null(cluster_last(&cluster, PUPPET, MKV_FRAME_READ));
+    assert_non_null(cluster_last(&cluster, PUPPET, MKV_FRAME_BYE));
+    cluster_forget(&cluster, PUPPET);
+    run(10000);
+    be_read(next_ping());
 }
 
 /* What they have up to our floor is what has been forgotten here. */
@@ -399,6 +527,31 @@ static void test_floor_heard(void **state)
     assert_string_equal(cluster_held(&cluster, 0, "t"), "");
 }
 
+/* They may have forgotten what we have not even heard of: that takes a comparison. */
+static void test_floor_adopt(void **state)
+{
+    struct mkv_ping ping;
+
+    (void)state;
+    start_with_puppet();
+    say_the_same(PAST_HORIZON);
+    ping = next_ping();
+    ping.tock += 1000;
+    ping.horizon = ping.tock;
+    ping.floor = ping.tock;
+    memset(ping.digest, 0x5a, sizeof(ping.digest));
+    cluster_send_ping(&cluster, &ping);
+    run(12000);
+    assert_int_equal(first()->n_dials, 1);
+    assert_int_equal(first()->ping.floor, 0);
+    ping = next_ping(); /* but not if we have the same */
+    ping.horizon = ping.tock;
+    ping.floor = ping.tock;
+    cluster_send_ping(&cluster, &ping);
+    run(12000);
+    assert_int_equal(first()->ping.floor, ping.floor);
+}
+
 /* The floor of one that has the same, beyond what is believed of tocks: ours goes on behind it. */
 static void test_floor_far_ahead(void **state)
 {
@@ -421,10 +574,12 @@ static void test_floor_far_ahead(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_order_total), CASE(test_order_value),     CASE(test_commit_first),
-        CASE(test_join_marker), CASE(test_join_known),      CASE(test_pull_atomic),
-        CASE(test_mark_before), CASE(test_frozen_skips),    CASE(test_floor_members),
-        CASE(test_floor_heard), CASE(test_floor_far_ahead),
+        CASE(test_order_total),  CASE(test_order_value),   CASE(test_tock_follows),
+        CASE(test_tock_kept),    CASE(test_commit_first),  CASE(test_join_marker),
+        CASE(test_join_known),   CASE(test_join_unsure),   CASE(test_mark_members),
+        CASE(test_members_only), CASE(test_members_agree), CASE(test_pull_atomic),
+        CASE(test_mark_before),  CASE(test_frozen_skips),  CASE(test_floor_members),
+        CASE(test_floor_heard),  CASE(test_floor_adopt),   CASE(test_floor_far_ahead),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
