@@ -44,12 +44,15 @@ void mkv_join_again(struct mkv_server *server, struct mkv_now now, const char *w
  * who has written something, or who has not yet.  Those who start the same copy twice must not give
  * the same ones either.
  */
-static void skip_own_numbers(struct mkv_server *server)
+static void skip_own_numbers(struct mkv_server *server, struct mkv_now now)
 {
     const struct mkv_tree *tree = mkv_store_tree(server->store);
     struct mkv_tree_entry entry;
     bool found = mkv_tree_at(tree, mkv_bytes(NULL, 0), &entry);
 
+    if (now.calendar_ms > server->seq_last) {
+        server->seq_last = now.calendar_ms;
+    }
     while (found) {
         if (mkv_bytes_equal(entry.head.name, server->config.name) &&
             entry.head.seq > server->seq_last) {
@@ -65,7 +68,7 @@ static void become_ready(struct mkv_server *server, struct mkv_now now)
     struct mkv_cluster *cluster = &server->cluster;
 
     if (cluster->restored) {
-        skip_own_numbers(server);
+        skip_own_numbers(server, now);
     }
     mkv_effect_log(server->effects, MKV_LOG_INFO, "%s", cluster->joined_how);
     cluster->restored = false;

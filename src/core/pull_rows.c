@@ -86,24 +86,58 @@ static int merge_bound(struct mkv_server *server,
     return error != 0 ? error : put(server, now, key, update);
 }
 
+static int is_entry_of(struct mkv_bytes key, const uint8_t uuid[MKV_UUID_LEN], bool *ret_is_it)
+{
+    struct mkv_buf other;
+
+    mkv_buf_init(&other, MKV_PATH_KEY_MAX);
+
+    int error = mkv_member_key(uuid, &other);
+
+    *ret_is_it = error == 0 && mkv_bytes_equal(key, mkv_buf_bytes(&other));
+    mkv_buf_deinit(&other);
+    return error;
+}
+
 /*
- * No floor stands against news of a member: what was agreed up to there was agreed without it.
- *
- * Who are the members, a joiner lets those say whom it joins anew: what it holds of an earlier
- * cluster may bear greater tocks, by a clock that was wrong, and it would never find itself among
- * them.
+ * Who are the members of another cluster, a joiner lets those say whom it joins: what it holds of an
+ * earlier one may bear greater tocks, by a clock that was wrong, and it would never find itself among
+ * them.  Of its own cluster it may know what they have not heard, that somebody is evicted above all:
+ * if it joins that anew, only what it is, and what they are, is for them to say.
  */
+static int is_theirs_to_say(const struct mkv_server *server,
+                            struct mkv_bytes key,
+                            bool *ret_is_theirs)
+{
+    const struct mkv_pull *pull = &server->cluster.pull;
+    int error = 0;
+
+    *ret_is_theirs = pull->members_replace;
+    if (!*ret_is_theirs && pull->anew) {
+        error = is_entry_of(key, mkv_store_id(server->store), ret_is_theirs);
+    }
+    if (error == 0 && !*ret_is_theirs && pull->anew) {
+        error = is_entry_of(key, pull->uuid, ret_is_theirs);
+    }
+    return error;
+}
+
+/* No floor stands against news of a member: what was agreed up to there was agreed without it. */
 static int merge_member(struct mkv_server *server,
                         struct mkv_now now,
                         struct mkv_bytes key,
                         const struct mkv_update *update)
 {
-    const struct mkv_pull *pull = &server->cluster.pull;
     struct mkv_tree_entry held;
     struct mkv_head head = mkv_head_of(update);
     bool found = mkv_tree_find(mkv_store_tree(server->store), key, &held);
+    bool is_theirs;
+    int error = is_theirs_to_say(server, key, &is_theirs);
 
-    if ((pull->anew || pull->members_replace) && found && mkv_head_compare(&held.head, &head) > 0) {
+    if (error != 0) {
+        return error;
+    }
+    if (is_theirs && found && mkv_head_compare(&held.head, &head) > 0) {
         mkv_past_clear(&server->cluster.past);
         return put(server, now, key, update);
     }

@@ -30,7 +30,7 @@ void check_session(struct sim *sim,
             continue;
         }
         if ((other->host != given.host || other->life != given.life) &&
-            !(machine->forgetful && sim_clocks_fail(sim))) {
+            !(machine->renewed && sim_clocks_fail(sim))) { /* a new store counts by the clock */
             sim_fail(sim, "I9", "%s gives session %llu to two clients", machine->name,
                      (unsigned long long)given.seq);
         }
@@ -106,6 +106,23 @@ static void check_grows(
     }
 }
 
+/*
+ * It is one of them.  Of what it held in another cluster, it may have set values aside, and nobody
+ * here has to know of the deletions.
+ */
+static void arrive(struct machine *machine)
+{
+    for (unsigned key = 0; machine->moves && key < ORACLE_KEYS_MAX; key++) {
+        struct known *held = &machine->held.at[key];
+
+        if (machine->parted[key] || !held->has || !held->head.present) {
+            *held = machine->last.at[key];
+        }
+    }
+    machine->moves = false;
+    memset(machine->parted, 0, sizeof(machine->parted));
+}
+
 void check_ping(struct sim *sim, struct machine *machine, const struct mkv_ping *ping)
 {
     const struct mkv_ping *last = &machine->ping;
@@ -126,9 +143,8 @@ void check_ping(struct sim *sim, struct machine *machine, const struct mkv_ping 
         machine->moves = true;
         sim->n_upsets++;
     }
-    if (machine->moves && ping->state == MKV_ACT_READY) {
-        machine->moves = false;
-        machine->held = machine->last; /* what it held in the other one, it may set aside */
+    if (ping->state == MKV_ACT_READY) {
+        arrive(machine);
     }
     machine->ping = *ping;
     machine->has_pinged = ping->state == MKV_ACT_READY && machine_ready(machine);

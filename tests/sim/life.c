@@ -158,6 +158,7 @@ void machine_lose_disk(struct machine *machine)
     machine->sim->n_upsets++;
     machine->evicted = false;
     machine->forgetful = true;
+    machine->renewed = true;
     machine->last = (struct record){0};
     machine->top = (struct record){0};
     machine->held = (struct record){0};

@@ -61,7 +61,8 @@ struct machine {
     bool moves;   /* it joins another cluster */
     bool damaged; /* rows of its disk were, since it last started */
     bool replaced;  /* what is on its disk was, likewise */
-    bool forgetful; /* its disk went back, or its clock: it may number sessions twice */
+    bool forgetful; /* its disk went back, or its clock: it may stamp twice */
+    bool renewed;   /* it lost its disk: what numbers sessions was given is not known there */
     bool accept_restored;
     uint8_t uuid[MKV_STORE_ID_LEN]; /* of the store on its disk */
     unsigned n_lost;                /* stores, of disks that it lost, that are still members */
@@ -93,7 +94,8 @@ struct machine {
     struct record top;               /* the greatest it ever had on this disk */
     struct record held;              /* ... while it was ready */
     struct record open;              /* the deletions that were seen in the open batch */
-    bool set_aside[ORACLE_KEYS_MAX]; /* quarantined in the open batch */
+    bool set_aside[ORACLE_KEYS_MAX]; /* quarantined in the open batch ... */
+    bool parted[ORACLE_KEYS_MAX];    /* ... or deleted, since it began to join */
     struct mkv_ping ping;            /* the last it sent; pointers are not valid */
 };
 

@@ -396,6 +396,8 @@ static void compare_record(struct sim *sim, struct machine *machine, const struc
                 check_lost(sim, machine, key);
             }
         }
+        machine->parted[key] |=
+            machine->set_aside[key] || gone->has || (entry->has && !entry->head.present);
         raise(&machine->top.at[key], entry);
         raise(&machine->top.at[key], gone);
         if (ready && !machine->evicted) { /* a deletion that is forgotten held until then */
