@@ -585,6 +585,39 @@ static void test_lost_rows_and_a_full_disk(void **state)
     assert_false(mkv_store_lost(cluster.at[0].store));
 }
 
+/* Whoever evicted a server does not forget that when it joins one that has not heard of it. */
+static void test_an_eviction_outlives_a_join(void **state)
+{
+    (void)state;
+    for (unsigned round = 0; round < 2; round++) {
+        cluster_deinit(&cluster);
+        cluster_init(&cluster);
+        cluster.at[0].alone = true;
+        start(0);
+        assert_heals(3000);
+        write_at(0, "a", "x");
+        start(1);
+        assert_heals(3000);
+        start(2);
+        assert_heals(3000);
+        run(12000);
+        cluster_crash(&cluster, 2);
+        cluster.at[1].lose = 1;
+        assert_int_equal(cluster_evict(&cluster, 0, 2), 0);
+        cluster_crash(&cluster, 0);
+        if (round == 1) { /* it is not sure of itself any more, and asks to be let in anew */
+            mkv_disk_damage(cluster.at[0].disk, MKV_LOG_ROWS, 0);
+        }
+        start(0);
+        assert_true(cluster.at[0].report.lost == (round == 1));
+        assert_heals(10000);
+        run(30000);
+        assert_held_by_all(2, "a", "x");
+        assert_int_equal(cluster_evict(&cluster, 1, 2), MKV_E_NOT_FOUND);
+        assert_int_equal(cluster_evict(&cluster, 0, 2), MKV_E_NOT_FOUND);
+    }
+}
+
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
@@ -615,6 +648,7 @@ int main(void)
         CASE(test_other_constants),
         CASE(test_a_circle_of_brokers),
         CASE(test_lost_rows_and_a_full_disk),
+        CASE(test_an_eviction_outlives_a_join),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,6 +82,7 @@ struct machine {
     bool hears;      /* subscribed */
     bool mqtt_again; /* another attempt is planned */
     bool was_ready;
+    bool stayed;     /* that it was then, too */
     bool has_pinged; /* since it has been ready: what it said then holds still */
     struct machine_backup backup;
 

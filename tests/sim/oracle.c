@@ -343,6 +343,12 @@ static void raise(struct known *known, const struct known *to)
     }
 }
 
+/* Of the servers' own entries, joiners let others say what is right. */
+static bool may_go_back(const struct sim *sim, const struct machine *machine, unsigned key)
+{
+    return machine->set_aside[key] || (key >= sim->oracle.n_paths && !machine->stayed);
+}
+
 static void check_new(struct sim *sim,
                       const struct machine *machine,
                       unsigned key,
@@ -355,8 +361,7 @@ static void check_new(struct sim *sim,
         sim_fail(sim, "I14", "%s has at path %u what nobody wrote: %s", machine->name, key,
                  oracle_text(now, text[0]));
     }
-    if (key < sim->oracle.n_paths && known_less(now, last) && last->head.present &&
-        !machine->set_aside[key]) {
+    if (known_less(now, last) && last->head.present && !may_go_back(sim, machine, key)) {
         sim_fail(sim, "I2", "%s goes back at path %u from %s to %s", machine->name, key,
                  oracle_text(last, text[0]), oracle_text(now, text[1]));
     }
@@ -374,8 +379,8 @@ static void check_lost(struct sim *sim, const struct machine *machine, unsigned 
 {
     const struct known *last = &machine->last.at[key];
 
-    if (key < sim->oracle.n_paths && last->head.present && !machine->set_aside[key] &&
-        !known_less(last, &machine->open.at[key])) { /* nobody misses what servers wrote */
+    if (last->head.present && !may_go_back(sim, machine, key) &&
+        !known_less(last, &machine->open.at[key])) {
         sim_fail(sim, "I2", "%s has lost path %u", machine->name, key);
     }
 }
@@ -497,6 +502,7 @@ void oracle_look(struct sim *sim, struct machine *machine)
         machine->seen = sum.digest;
         machine->has_pinged = machine->has_pinged && machine_ready(machine) && !joins;
         machine->was_ready = machine_ready(machine);
+        machine->stayed = machine->was_ready && !joins;
         read_record(sim, machine, &now);
         machine->evicted = machine->evicted && !(joins && knows_of_itself(sim, machine, &now));
         compare_record(sim, machine, &now);
