@@ -130,7 +130,8 @@ struct mkv_waiting_query {
 };
 
 struct mkv_cluster {
-    bool restored;     /* the store is a copy of an earlier state, as far as we know */
+    bool restored; /* the store is a copy of an earlier state, as far as we know ... */
+    bool skipped;  /* ... and the numbers that may have been given out since are not given again */
     uint64_t joined;   /* the tock of our own entry when we last became ready; 0: we had none */
     uint32_t n_joined; /* how many members there were then, evicted ones included */
     bool ready;        /* joined: numbers sessions, acknowledges, answers queries */

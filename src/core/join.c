@@ -42,36 +42,36 @@ void mkv_join_again(struct mkv_server *server, struct mkv_now now, const char *w
 /*
  * A number of ours may have been given out after the copy was made that this store is: to somebody
  * who has written something, or who has not yet.  Those who start the same copy twice must not give
- * the same ones either.
+ * the same ones either.  What is skipped is stored: the next start has nothing else to go by.
  */
-static void skip_own_numbers(struct mkv_server *server, struct mkv_now now)
+static int skip_own_numbers(struct mkv_server *server, struct mkv_now now)
 {
     const struct mkv_tree *tree = mkv_store_tree(server->store);
+    uint64_t seq = now.calendar_ms > server->seq_last ? now.calendar_ms : server->seq_last;
     struct mkv_tree_entry entry;
     bool found = mkv_tree_at(tree, mkv_bytes(NULL, 0), &entry);
 
-    if (now.calendar_ms > server->seq_last) {
-        server->seq_last = now.calendar_ms;
-    }
-    while (found) {
-        if (mkv_bytes_equal(entry.head.name, server->config.name) &&
-            entry.head.seq > server->seq_last) {
-            server->seq_last = entry.head.seq;
+    while (found && !server->cluster.skipped) {
+        if (mkv_bytes_equal(entry.head.name, server->config.name) && entry.head.seq > seq) {
+            seq = entry.head.seq;
         }
         found = mkv_tree_next(tree, entry.key, &entry);
     }
-    server->seq_last += mkv_store_place(server->store).nonce & NUMBERS_SKIPPED;
+    if (!server->cluster.skipped) {
+        server->seq_last = seq + (mkv_store_place(server->store).nonce & NUMBERS_SKIPPED);
+        server->cluster.skipped = true;
+    }
+    return server->seq_last > server->seq_reserved ? mkv_rows_reserve_seq(server, server->seq_last)
+                                                   : 0;
 }
 
 static void become_ready(struct mkv_server *server, struct mkv_now now)
 {
     struct mkv_cluster *cluster = &server->cluster;
 
-    if (cluster->restored) {
-        skip_own_numbers(server, now);
-    }
     mkv_effect_log(server->effects, MKV_LOG_INFO, "%s", cluster->joined_how);
     cluster->restored = false;
+    cluster->skipped = false;
     cluster->ready = true;
     cluster->joined_how = NULL;
     cluster->joining_ms = MKV_NEVER;
@@ -83,7 +83,7 @@ static void become_ready(struct mkv_server *server, struct mkv_now now)
  * What others may rely on from now on.  A server that starts alone still lacks what it has lost, if
  * others have it: it may not even know who they are.
  */
-static int settle_down(struct mkv_server *server)
+static int settle_down(struct mkv_server *server, struct mkv_now now)
 {
     struct mkv_cluster *cluster = &server->cluster;
     bool alone = cluster->joined == 0 && cluster->members.own_tock == 0;
@@ -91,6 +91,9 @@ static int settle_down(struct mkv_server *server)
 
     if (error == 0 && alone) {
         error = mkv_cluster_look_for_lost(server);
+    }
+    if (error == 0 && cluster->restored) {
+        error = skip_own_numbers(server, now);
     }
     if (error == 0 && cluster->restored) {
         error = mkv_store_mark_restored(server->store, false);
@@ -104,7 +107,7 @@ static int settle_down(struct mkv_server *server)
  */
 static int get_ready(struct mkv_server *server, struct mkv_now now, const char *how)
 {
-    int error = server->failure == 0 ? settle_down(server) : 0;
+    int error = server->failure == 0 ? settle_down(server, now) : 0;
 
     if (error == 0) {
         server->cluster.joined_how = how;
