@@ -108,11 +108,14 @@ static void check_grows(
 
 /*
  * It is one of them.  Of what it held in another cluster, it may have set values aside, and nobody
- * here has to know of the deletions.
+ * here has to know of the deletions.  The same holds of what it accepted alone with rows missing:
+ * it comes as one who is not known.
  */
 static void arrive(struct machine *machine)
 {
-    for (unsigned key = 0; machine->moves && key < ORACLE_KEYS_MAX; key++) {
+    bool excused = machine->moves || machine->lacks;
+
+    for (unsigned key = 0; excused && key < ORACLE_KEYS_MAX; key++) {
         struct known *held = &machine->held.at[key];
 
         if (machine->parted[key] || !held->has || !held->head.present) {
@@ -120,6 +123,7 @@ static void arrive(struct machine *machine)
         }
     }
     machine->moves = false;
+    machine->lacks = mkv_store_lost(machine->store);
     memset(machine->parted, 0, sizeof(machine->parted));
 }
 

@@ -52,9 +52,6 @@ static int open_store(struct sim *sim, struct machine *machine, struct mkv_store
         machine->damaged = false;
         machine->replaced = false;
     }
-    if (error == 0 && ret_report->lost) {
-        machine->ping.floor = 0; /* it reads all again */
-    }
     if (error == 0 && ret_report->n_corrupt > 0) {
         oracle_excuse_all(sim, machine);
         machine->ping.floor = 0;
@@ -64,6 +61,7 @@ static int open_store(struct sim *sim, struct machine *machine, struct mkv_store
     if (error == 0 && ret_report->lost) {
         machine->ping.floor = 0; /* below which it has everything: not so any more */
     }
+    machine->lacks = error == 0 ? ret_report->lost : machine->lacks;
     return error;
 }
 

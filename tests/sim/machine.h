@@ -59,6 +59,7 @@ struct machine {
     bool gone;    /* it will not come back: evicted, or ended for good */
     bool evicted; /* what it holds alone does not count, until it has heard of that and come back */
     bool moves;   /* it joins another cluster */
+    bool lacks;   /* rows of its disk are lost, and it has not got them from others yet */
     bool damaged; /* rows of its disk were, since it last started */
     bool replaced;  /* what is on its disk was, likewise */
     bool forgetful; /* its disk went back, or its clock: it may stamp twice */

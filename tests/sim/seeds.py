@@ -3,20 +3,27 @@
 """
 Runs the simulator over seeds, in blocks, each of which is a test case:
 
-    seeds.py SIM N
+    seeds.py SIM N FRESH
 
-The seeds are those of `FIRST` on, N of them, and those that once found something.
+The seeds are those that once found something, N of them from `FIRST` on, and FRESH ones that nobody has
+tried: a failure among those is a hole, and the seed that it names shows it again.
 """
 import subprocess
 import sys
+import time
 
 FIRST = 500001
 BLOCK = 100
+FRESH_FIRST = 10000000  # those that were tried by hand are less
 
 # Each found a hole in the servers or in the protocol, and has passed since.
 FOUND = [9, 35, 175, 277, 466, 539, 807, 1176, 2722, 2822, 2966, 3088, 11913, 500023, 500040, 500160, 500169, 500697,
          500768, 501524, 501575, 501731, 502821, 601170, 701039, 703154, 703431, 703775,
-         704941, 711017, 725901, 730717, 731512, 760783, 761712, 773452, 777421, 777892]
+         704941, 711017, 725901, 730717, 731512, 760783, 761712, 773452, 777421, 777892, 801612, 804942]
+
+
+def blocks(first, n):
+    return [(at, min(at + BLOCK, first + n) - 1) for at in range(first, first + n, BLOCK)]
 
 
 def run(sim, first, last):
@@ -26,9 +33,9 @@ def run(sim, first, last):
 
 
 def main():
-    sim, n = sys.argv[1], int(sys.argv[2])
-    ranges = [(seed, seed) for seed in FOUND]
-    ranges += [(first, min(first + BLOCK, FIRST + n) - 1) for first in range(FIRST, FIRST + n, BLOCK)]
+    sim, n, n_fresh = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    fresh = FRESH_FIRST + int(time.time()) * 1000
+    ranges = [(seed, seed) for seed in FOUND] + blocks(FIRST, n) + blocks(fresh, n_fresh)
     n_failed = 0
     print(f"1..{len(ranges)}", flush=True)
     for i, (first, last) in enumerate(ranges, 1):
