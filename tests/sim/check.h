@@ -1,6 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What must hold (the invariants I1 to I18), as far as oracle.h does not see it already.
+ *
+ * What is excused, and why:
+ *
+ *     I2   values that are set aside: they are in the quarantine file.  Servers' own entries at one that
+ *          joins: it lets those say who the members are whom it joins.
+ *     I4,  what a server held: on a disk that is lost, restored or damaged since (the others still have
+ *     I5   to have what they held); since it is evicted, until it has heard of that and come back; if it
+ *          joins another cluster, or has lost rows, what it sets aside meanwhile, and deletions; all, if
+ *          another restored one is told to start instead.
+ *     ACK  of counters that were refused or void; after rows were lost, of what it then lacked.
+ *     I6   among servers that do not count the same members: a floor waits for those it counts.
+ *     I7   the floor of a store that has lost rows starts again; of a lost or restored disk, all does.
+ *     I9   a server on a new disk, if clocks fail: only the clock tells it what numbers were given.
+ *     I11  dots that several have written under: nobody can tell who knew of which.
+ *     I15  deletions that all have forgotten, when an older state comes back with a disk.
+ *     I35  while a store is a member that nobody will ever start again.
+ *     STAMP  a server whose disk went back.
  */
 #ifndef MKV_TESTS_SIM_CHECK_H
 #define MKV_TESTS_SIM_CHECK_H

@@ -589,7 +589,8 @@ void oracle_excuse_all(struct sim *sim, const struct machine *machine)
     for (size_t i = 0; i < sim->oracle.n_writes; i++) {
         struct write *write = &sim->oracle.writes[i];
 
-        if (mkv_bytes_equal(mkv_bytes(write->known.name, write->known.name_len), name)) {
+        if (mkv_bytes_equal(mkv_bytes(write->known.name, write->known.name_len), name) &&
+            known_less(&machine->top.at[write->key], &write->known)) {
             write->refused = true;
         }
     }

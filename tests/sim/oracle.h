@@ -96,7 +96,7 @@ void oracle_look(struct sim *sim, struct machine *machine);
 /* Its disk is another one now; @damaged: some of it is gone, and what it has is what it has. */
 void oracle_look_anew(struct sim *sim, struct machine *machine, bool damaged);
 
-/* Rows of its disk are gone, though not the knowledge that they had been acknowledged. */
+/* Rows of its disk are gone, though not the knowledge that they had been acknowledged: what it lacks now. */
 void oracle_excuse_all(struct sim *sim, const struct machine *machine);
 
 /* The machine takes these rows, of a dump, out of its tree. */
