@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "core/members.h"
 #include "sim.h"
 #include "wire/dump.h"
 
@@ -350,10 +351,48 @@ bool check_users(struct sim *sim, bool complain)
     return true;
 }
 
+void check_evicted(struct sim *sim, struct machine *machine, const uint8_t uuid[MKV_STORE_ID_LEN])
+{
+    struct oracle *oracle = &sim->oracle;
+    struct machine_eviction eviction = {.n_disks_back = sim->n_disks_back};
+    int error;
+
+    mkv_buf_clear(&oracle->scratch);
+    error = mkv_member_key(uuid, &oracle->scratch);
+    MKV_ASSERT(error == 0);
+    eviction.key = oracle_key(oracle, mkv_buf_bytes(&oracle->scratch));
+    if (eviction.key == ORACLE_KEYS_MAX) {
+        return;
+    }
+    for (size_t i = oracle->newest[eviction.key]; i != SIZE_MAX; i = oracle->writes[i].next) {
+        if (known_less(&eviction.as, &oracle->writes[i].known)) {
+            eviction.as = oracle->writes[i].known;
+        }
+    }
+    machine->eviction = eviction;
+}
+
+/* A disk went back, and with it all that anybody knew of that eviction. */
+static bool is_forgotten(const struct sim *sim, const struct machine_eviction *eviction)
+{
+    if (!eviction->as.has || sim->n_disks_back == eviction->n_disks_back) {
+        return false;
+    }
+    for (unsigned i = 0; i < sim->n_machines; i++) {
+        if (is_wanted(&sim->machines[i]) &&
+            !known_less(&sim->machines[i].last.at[eviction->key], &eviction->as)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool check_members(const struct sim *sim)
 {
     for (unsigned i = 0; i < sim->n_machines; i++) {
-        if (sim->machines[i].gone || sim->machines[i].n_lost > 0) {
+        const struct machine *machine = &sim->machines[i];
+
+        if (machine->gone || machine->n_lost > 0 || is_forgotten(sim, &machine->eviction)) {
             return false;
         }
     }

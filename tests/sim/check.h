@@ -16,7 +16,8 @@
  *     I9   a server on a new disk, if clocks fail: only the clock tells it what numbers were given.
  *     I11  dots that several have written under: nobody can tell who knew of which.
  *     I15  deletions that all have forgotten, when an older state comes back with a disk.
- *     I35  while a store is a member that nobody will ever start again.
+ *     I35  while a store is a member that nobody will ever start again; also if all that knew of its
+ *          eviction was on a disk that went back.
  *     STAMP  a server whose disk went back.
  */
 #ifndef MKV_TESTS_SIM_CHECK_H
@@ -56,6 +57,9 @@ bool check_equal(struct sim *sim);
 
 /* Whether all users have what they waited for, and their watches show what there is. */
 bool check_users(struct sim *sim, bool complain);
+
+/* The store @uuid, which the machine lost, has been taken out of the cluster. */
+void check_evicted(struct sim *sim, struct machine *machine, const uint8_t uuid[MKV_STORE_ID_LEN]);
 
 /* Whether all who are members are there, so that no deletion must be remembered. */
 bool check_members(const struct sim *sim);

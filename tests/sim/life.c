@@ -57,6 +57,7 @@ static int open_store(struct sim *sim, struct machine *machine, struct mkv_store
         machine->ping.floor = 0;
         reach(&sim->reach, REACH_ROW_LOST);
         sim->n_upsets++;
+        sim->n_disks_back++;
     }
     if (error == 0 && ret_report->lost) {
         machine->ping.floor = 0; /* below which it has everything: not so any more */
@@ -154,6 +155,7 @@ void machine_lose_disk(struct machine *machine)
     memcpy(machine->lost_uuid, machine->uuid, sizeof(machine->lost_uuid));
     machine->n_lost++;
     machine->sim->n_upsets++;
+    machine->sim->n_disks_back++;
     machine->evicted = false;
     machine->forgetful = true;
     machine->renewed = true;
@@ -193,6 +195,7 @@ void machine_evicted(struct machine *machine, const uint8_t uuid[MKV_STORE_ID_LE
 void machine_eviction_done(struct machine *machine, const uint8_t uuid[MKV_STORE_ID_LEN])
 {
     if (memcmp(uuid, machine->lost_uuid, MKV_STORE_ID_LEN) == 0) {
+        check_evicted(machine->sim, machine, uuid);
         memset(machine->lost_uuid, 0, sizeof(machine->lost_uuid));
         machine->n_lost--;
     }
@@ -214,6 +217,7 @@ void machine_restore(struct sim *sim, struct machine *machine)
     error = mkv_disk_restore(machine->disk, backup->disk);
     MKV_ASSERT(error == 0);
     sim->n_upsets++;
+    sim->n_disks_back++;
     machine->replaced = true;
     machine->forgetful = true;
     machine->n_acks = 0;

@@ -39,6 +39,13 @@ struct machine_ack {
     uint64_t last;
 };
 
+/* Of a store that it lost. */
+struct machine_eviction {
+    unsigned key;          /* of the store's entry ... */
+    struct known as;       /* ... which was this at least when somebody said that it is done */
+    unsigned n_disks_back; /* of the simulation, then */
+};
+
 struct machine_backup {
     struct mkv_disk *disk;
     struct record top;
@@ -68,6 +75,7 @@ struct machine {
     uint8_t uuid[MKV_STORE_ID_LEN]; /* of the store on its disk */
     unsigned n_lost;                /* stores, of disks that it lost, that are still members */
     uint8_t lost_uuid[MKV_STORE_ID_LEN];
+    struct machine_eviction eviction;
     int64_t down_until_ms; /* when it is started again */
     unsigned mute_in;      /* it dies after so many inputs, before it speaks; 0: it does not */
     struct clock clock;
