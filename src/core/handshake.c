@@ -17,10 +17,10 @@ static struct mkv_bytes mechanism_of(enum mkv_peer_kind peer)
 {
     switch (peer) {
     case MKV_PEER_SAME_USER:
+    case MKV_PEER_OTHER_USER: /* if there is a user with that Unix user id */
         return mkv_bytes_of("EXTERNAL");
     case MKV_PEER_LOOPBACK:
         return mkv_bytes_of("ANONYMOUS");
-    case MKV_PEER_OTHER_USER:
     case MKV_PEER_REMOTE:
         break;
     }
@@ -62,24 +62,32 @@ static int take_hello(struct mkv_server *server,
     return 0;
 }
 
-static void hash_seq(const uint8_t secret[32], uint64_t seq, uint8_t ret_hash[TOKEN_LEN])
+static void hash_seq(const uint8_t secret[32],
+                     uint64_t seq,
+                     struct mkv_bytes user,
+                     uint8_t ret_hash[TOKEN_LEN])
 {
-    uint8_t text[8];
+    uint8_t text[8 + MKV_ACL_NAME_MAX];
 
     for (unsigned i = 0; i < 8; i++) {
         text[i] = (uint8_t)(seq >> (56 - 8 * i));
     }
-    (void)crypto_generichash(ret_hash, TOKEN_LEN, text, sizeof(text), secret, 32);
+    memcpy(text + 8, user.at, user.len);
+    (void)crypto_generichash(ret_hash, TOKEN_LEN, text, 8 + user.len, secret, 32);
 }
 
-/* Proves that somebody has been given this session. */
-static void make_token(const struct mkv_server *server, uint64_t seq, uint8_t ret_token[TOKEN_LEN])
+/* Proves that this user has been given this session. */
+static void make_token(const struct mkv_server *server,
+                       uint64_t seq,
+                       const char *user,
+                       uint8_t ret_token[TOKEN_LEN])
 {
-    hash_seq(server->secret, seq, ret_token);
+    hash_seq(server->secret, seq, mkv_bytes_of(user), ret_token);
 }
 
 /* The session that the client asks to go on with, if it may. */
 static struct mkv_session *find_resumed(struct mkv_server *server,
+                                        const struct mkv_server_link *link,
                                         const struct mkv_frame_auth *auth)
 {
     uint8_t token[TOKEN_LEN];
@@ -88,14 +96,15 @@ static struct mkv_session *find_resumed(struct mkv_server *server,
         auth->token.len != TOKEN_LEN) {
         return NULL;
     }
-    make_token(server, auth->session.seq, token);
+    make_token(server, auth->session.seq, link->user, token);
     if (sodium_memcmp(token, auth->token.at, TOKEN_LEN) != 0) {
         return NULL;
     }
 
     struct mkv_session *session = mkv_map_get(&server->sessions, auth->session.seq);
 
-    return session == NULL || session->refused ? NULL : session;
+    return session == NULL || session->refused || strcmp(session->user, link->user) != 0 ? NULL
+                                                                                         : session;
 }
 
 /* The old link of a session that is resumed: a half-dead connection. */
@@ -120,7 +129,7 @@ static uint64_t drawn_seq(struct mkv_server *server, uint64_t seq)
     uint64_t number = 0;
 
     server->seq_last = seq;
-    hash_seq(server->config.secret, seq, drawn);
+    hash_seq(server->config.secret, seq, mkv_bytes_of(""), drawn);
     for (unsigned i = 0; i < 8; i++) {
         number = number << 8 | drawn[i];
     }
@@ -182,6 +191,7 @@ static int make_room(struct mkv_server *server)
 
 static int add_session(struct mkv_server *server,
                        struct mkv_now now,
+                       const struct mkv_server_link *link,
                        struct mkv_session **ret_session)
 {
     uint64_t seq;
@@ -201,6 +211,7 @@ static int add_session(struct mkv_server *server,
     }
     session->seq = seq;
     session->ask_ms = MKV_NEVER;
+    memcpy(session->user, link->user, sizeof(session->user));
     error = mkv_map_add(&server->sessions, seq, session);
     if (error != 0) {
         mkv_mem_free(session);
@@ -231,7 +242,7 @@ static void send_session(struct mkv_server *server,
                     .acked = link->session->seen.low},
     };
 
-    make_token(server, link->session->seq, token);
+    make_token(server, link->session->seq, link->session->user, token);
     (void)snprintf(client_id, sizeof(client_id), "%.*s:%llu", (int)config->name.len,
                    (const char *)config->name.at, (unsigned long long)link->session->seq);
     frame.session.client_id = mkv_bytes_of(client_id);
@@ -248,13 +259,13 @@ static int open_session(struct mkv_server *server,
                         struct mkv_server_link *link,
                         const struct mkv_frame_auth *auth)
 {
-    struct mkv_session *session = find_resumed(server, auth);
+    struct mkv_session *session = find_resumed(server, link, auth);
     bool resumed = session != NULL;
 
     if (resumed) {
         take_over(server, session);
     } else {
-        int error = add_session(server, now, &session);
+        int error = add_session(server, now, link, &session);
 
         if (error == MKV_E_BUSY) {
             mkv_server_send_error(server, link, 0, error, mkv_error_text(error));
@@ -287,22 +298,70 @@ static void send_peer(struct mkv_server *server, struct mkv_server_link *link)
     link->state = LINK_OPEN;
 }
 
+/* Somebody on this machine: the user with that Unix user id.  *ret_is_one: there is one, and not off. */
+static int find_user(struct mkv_server *server, struct mkv_server_link *link, bool *ret_is_one)
+{
+    const struct mkv_acl_user *user;
+    int error = mkv_grants_refresh(&server->grants, server->store, server->effects);
+
+    *ret_is_one = false;
+    if (error != 0 || !link->has_uid) {
+        return error;
+    }
+    user = mkv_acl_user_of_uid(server->grants.acl, link->uid);
+    if (user != NULL && !user->off) {
+        memcpy(link->user, user->name.at, user->name.len);
+        link->user[user->name.len] = '\0';
+        *ret_is_one = true;
+    }
+    return 0;
+}
+
+/* No server is run by a user: that link could read everything. */
+static int take_user(struct mkv_server *server, struct mkv_server_link *link, bool *ret_may)
+{
+    char text[160];
+    int error = find_user(server, link, ret_may);
+
+    if (error == 0 && !*ret_may) {
+        (void)snprintf(
+            text, sizeof(text),
+            "not authorised: no user has the user id %lu here (the server's owner makes one: "
+            "moat-kv user add NAME --uid %lu)",
+            (unsigned long)link->uid, (unsigned long)link->uid);
+        mkv_server_send_error(server, link, 0, MKV_E_NOT_AUTHORISED, text);
+    } else if (error == 0 && link->is_peer) {
+        *ret_may = false;
+        mkv_server_send_error(server, link, 0, MKV_E_NOT_AUTHORISED,
+                              "not authorised: users are no servers");
+    }
+    return error;
+}
+
 static int take_auth(struct mkv_server *server,
                      struct mkv_now now,
                      struct mkv_server_link *link,
                      const struct mkv_frame_auth *auth)
 {
     struct mkv_bytes mechanism = mechanism_of(link->peer);
+    bool may = true;
 
     if (mechanism.len == 0) {
         mkv_server_send_error(server, link, 0, MKV_E_NOT_AUTHORISED,
-                              "not authorised: only the server's own user, or root, may connect");
+                              "not authorised: only from this machine may anybody connect");
         return 0;
     }
     if (!mkv_bytes_equal(auth->mechanism, mechanism)) {
         mkv_server_send_error(server, link, 0, MKV_E_NOT_AUTHORISED,
                               "this mechanism is not offered here");
         return 0;
+    }
+    if (link->peer == MKV_PEER_OTHER_USER) {
+        int error = take_user(server, link, &may);
+
+        if (error != 0 || !may) {
+            return error;
+        }
     }
     if (link->is_peer) {
         send_peer(server, link);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/rule.h"
 #include "core/server_state.h"
+#include "wire/path.h"
 
 /*
  * Updates from MQTT (docs/protocol.md, 5 and 6).
  */
-#define COMPLAIN_MS 1000 /* at most one line per second about bad messages */
+#define COMPLAIN_MS    1000   /* at most one line per second about bad messages */
+#define DOTTED_MAX     16384U /* longer than any path in dotted text */
+#define PATH_SHOWN_MAX 200U
 
 /* Whether a line about bad messages may be written now; else it is counted for the next one. */
 static bool may_complain(struct mkv_server *server, struct mkv_now now)
@@ -123,14 +126,42 @@ int mkv_ingest_note(struct mkv_server *server, struct mkv_now now, const struct 
     return mkv_stamp_seen(server, dot);
 }
 
+/*
+ * Another server has taken it, not knowing whose session it is of.  It is taken here as well, since all are to have
+ * the same; but if its writer had no right to it, it has lost before that.
+ */
+static int judge_read(struct mkv_server *server,
+                      struct mkv_now now,
+                      struct mkv_bytes key,
+                      const struct mkv_update *update)
+{
+    const struct mkv_tick *dot = &update->ticks.at[0];
+    struct mkv_session *session = mkv_server_session_of(server, dot);
+    bool may;
+    int error;
+
+    if (session == NULL || session->user[0] == '\0' || mkv_seen_has(&session->seen, dot->counter)) {
+        return 0;
+    }
+    error = mkv_grants_judge(server, session, key, update, &may);
+    if (error == 0 && !may) {
+        error = mkv_grants_put_back(server, now, key, update);
+        refuse(server, now, session, dot->counter, MKV_E_NOT_AUTHORISED);
+    }
+    return error;
+}
+
 int mkv_ingest_merge(struct mkv_server *server,
                      struct mkv_now now,
                      struct mkv_bytes key,
                      const struct mkv_update *update)
 {
     const struct mkv_tick *dot = &update->ticks.at[0];
-    int error = merge(server, now, key, update);
+    int error = judge_read(server, now, key, update);
 
+    if (error == 0) {
+        error = merge(server, now, key, update);
+    }
     return error != 0 ? error : mkv_ingest_note(server, now, dot);
 }
 
@@ -247,6 +278,86 @@ static int take_stale(struct mkv_server *server,
     return 0;
 }
 
+static int complain_forbidden(struct mkv_server *server,
+                              struct mkv_now now,
+                              const struct mkv_session *session,
+                              struct mkv_bytes key)
+{
+    struct mkv_buf path;
+    int error;
+
+    if (!may_complain(server, now)) {
+        return 0;
+    }
+    mkv_buf_init(&path, DOTTED_MAX);
+    error = mkv_path_to_dotted(key, &path);
+    if (error == 0) {
+        mkv_effect_log(server->effects, MKV_LOG_WARNING,
+                       "user '%s' has no right to write '%.*s': refused (and %llu other messages)",
+                       session->user, (int)(path.len > PATH_SHOWN_MAX ? PATH_SHOWN_MAX : path.len),
+                       (const char *)path.at, take_unspoken(server));
+    }
+    mkv_buf_deinit(&path);
+    return error;
+}
+
+/*
+ * Its writer has no right to it, but others do not know that; unless they ignore it for another reason:
+ * it has no tock, or comes too late.
+ */
+static int take_forbidden(struct mkv_server *server,
+                          struct mkv_now now,
+                          struct mkv_session *session,
+                          struct mkv_bytes key,
+                          const struct mkv_update *update)
+{
+    int error = 0;
+
+    if (update->has_tock && !is_stale(server, update->tock)) {
+        error = mkv_grants_put_back(server, now, key, update);
+    }
+    if (error == 0) {
+        error = complain_forbidden(server, now, session, key);
+    }
+    if (error == 0) {
+        refuse(server, now, session, update->ticks.at[0].counter, MKV_E_NOT_AUTHORISED);
+    }
+    return error;
+}
+
+/* Another one than is held, by a tock if it has one; @may: its writer has the right. */
+static int take_new(struct mkv_server *server,
+                    struct mkv_now now,
+                    struct mkv_session *session,
+                    struct mkv_bytes key,
+                    const struct mkv_update *update,
+                    bool may)
+{
+    const struct mkv_tick *dot = &update->ticks.at[0];
+    int error;
+
+    if (update->has_tock && mkv_tock_judge(&server->tock, now, update->tock) == MKV_TOCK_FUTURE) {
+        refuse(server, now, session, dot->counter, MKV_E_FUTURE);
+        return 0;
+    }
+    if (!may) {
+        return take_forbidden(server, now, session, key, update);
+    }
+    if (!update->has_tock) {
+        return take_unstamped(server, now, session, key, update);
+    }
+    if (is_stale(server, update->tock)) {
+        return take_stale(server, now, session, key, update);
+    }
+    error = merge(server, now, key, update);
+    if (error == 0 && session != NULL && mkv_seen_has(&session->seen, dot->counter)) {
+        mkv_server_ack(server, now, session);
+    } else if (error == 0) {
+        note(server, now, session, dot->counter);
+    }
+    return error;
+}
+
 int mkv_server_update(struct mkv_server *server,
                       struct mkv_now now,
                       struct mkv_bytes key,
@@ -254,6 +365,7 @@ int mkv_server_update(struct mkv_server *server,
 {
     const struct mkv_tick *dot = &update->ticks.at[0];
     struct mkv_session *session = mkv_server_session_of(server, dot);
+    bool may;
     int error;
 
     now = mkv_server_clock(server, now);
@@ -265,36 +377,21 @@ int mkv_server_update(struct mkv_server *server,
         refuse(server, now, session, dot->counter, MKV_E_NOT_AUTHORISED);
         return 0;
     }
-    if (!update->has_tock) {
-        return take_unstamped(server, now, session, key, update);
+    error = mkv_grants_judge(server, session, key, update, &may);
+    if (error == 0 && update->has_tock) {
+        mkv_gaps_heard(server, now, dot);
+        error = mkv_stamp_seen(server, dot);
     }
-    mkv_gaps_heard(server, now, dot);
-    error = mkv_stamp_seen(server, dot);
     if (error != 0) {
         return error;
     }
-    if (session != NULL && mkv_seen_has(&session->seen, dot->counter) &&
+    if (update->has_tock && session != NULL && mkv_seen_has(&session->seen, dot->counter) &&
         is_held(server, key, update)) {
         server->counts.duplicates++;
         mkv_server_ack(server, now, session);
         return 0;
     }
-
-    if (mkv_tock_judge(&server->tock, now, update->tock) == MKV_TOCK_FUTURE) {
-        refuse(server, now, session, dot->counter, MKV_E_FUTURE);
-        return 0;
-    }
-    if (is_stale(server, update->tock)) {
-        return take_stale(server, now, session, key, update);
-    }
-
-    error = merge(server, now, key, update);
-    if (error == 0 && session != NULL && mkv_seen_has(&session->seen, dot->counter)) {
-        mkv_server_ack(server, now, session);
-    } else if (error == 0) {
-        note(server, now, session, dot->counter);
-    }
-    return error;
+    return take_new(server, now, session, key, update, may);
 }
 
 void mkv_server_bad_update(struct mkv_server *server,

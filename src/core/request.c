@@ -163,8 +163,24 @@ static bool wanted(const struct mkv_request *request, struct mkv_bytes key, bool
            (request->flags & MKV_READ_TOMBSTONES) != 0;
 }
 
-/* What is too deep is jumped over as a whole. */
+/* How many elements of @key make the shortest path at and below which nothing may be read; 0: there is none. */
+static uint32_t closed_depth(const struct mkv_request *request,
+                             const struct mkv_asker *asker,
+                             struct mkv_bytes key)
+{
+    uint32_t n = mkv_path_depth(key);
+
+    for (uint32_t depth = mkv_path_depth(mkv_buf_bytes(&request->path)) + 1; depth <= n; depth++) {
+        if (mkv_asker_below(asker, mkv_path_head(key, depth), MKV_RIGHT_READ) == MKV_ACL_NONE) {
+            return depth;
+        }
+    }
+    return 0;
+}
+
+/* What is too deep, or may not be read, is jumped over as a whole. */
 static int step_in_tree(struct mkv_request *request,
+                        const struct mkv_asker *asker,
                         const struct mkv_tree *tree,
                         uint64_t *ret_position,
                         bool *ret_end)
@@ -176,9 +192,16 @@ static int step_in_tree(struct mkv_request *request,
         return 0;
     }
     *ret_position = wanted(request, entry.key, entry.head.present) ? entry.position : 0;
-    request->behind = mkv_path_depth(entry.key) > request->depth_max;
-    return remember(request,
-                    request->behind ? mkv_path_head(entry.key, request->depth_max) : entry.key);
+
+    uint32_t depth = request->depth_max;
+
+    request->behind = mkv_path_depth(entry.key) > depth;
+    if (*ret_position > 0 && !mkv_asker_may(asker, entry.key, MKV_RIGHT_READ)) {
+        *ret_position = 0;
+        depth = closed_depth(request, asker, entry.key);
+        request->behind = depth > 0;
+    }
+    return remember(request, request->behind ? mkv_path_head(entry.key, depth) : entry.key);
 }
 
 /* The range that comes next; false: all have been dealt with. */
@@ -221,12 +244,13 @@ static int step_in_ranges(struct mkv_request *request,
 
 /* One step: *ret_position is that of a row that may be wanted, 0 if there is none here. */
 static int step(struct mkv_request *request,
+                const struct mkv_asker *asker,
                 struct mkv_store *store,
                 uint64_t *ret_position,
                 bool *ret_end)
 {
     if (request->kind == MKV_REQUEST_TREE) {
-        return step_in_tree(request, mkv_store_tree(store), ret_position, ret_end);
+        return step_in_tree(request, asker, mkv_store_tree(store), ret_position, ret_end);
     }
     if (request->kind == MKV_REQUEST_RANGES) {
         return step_in_ranges(request, mkv_store_tree(store), ret_position, ret_end);
@@ -298,6 +322,7 @@ static void send_end(struct mkv_request *request, struct mkv_effects *effects, u
 
 /* Adds the row at @position to the page, if it is wanted; sends the page first if it is full. */
 static int add_row(struct mkv_request *request,
+                   const struct mkv_asker *asker,
                    struct mkv_store *store,
                    struct mkv_effects *effects,
                    uint64_t link,
@@ -318,7 +343,7 @@ static int add_row(struct mkv_request *request,
         return error;
     }
     request->looked_at += entry.value.len;
-    if (!wanted(request, key, entry.present)) {
+    if (!wanted(request, key, entry.present) || !mkv_asker_may(asker, key, MKV_RIGHT_READ)) {
         return 0;
     }
     error = mkv_row_writer_add(&request->rows, key, &entry, keys_only);
@@ -335,6 +360,7 @@ static int add_row(struct mkv_request *request,
 }
 
 static int turn_rows(struct mkv_request *request,
+                     const struct mkv_asker *asker,
                      struct mkv_store *store,
                      struct mkv_effects *effects,
                      uint64_t link,
@@ -348,13 +374,13 @@ static int turn_rows(struct mkv_request *request,
          request->credit == credit;
          i++) {
         uint64_t position;
-        int error = step(request, store, &position, ret_end);
+        int error = step(request, asker, store, &position, ret_end);
 
         if (error == 0 && *ret_end) {
             return flush_rows(request, effects, link);
         }
         if (error == 0 && position > 0) {
-            error = add_row(request, store, effects, link, position);
+            error = add_row(request, asker, store, effects, link, position);
         }
         if (error != 0) {
             return error;
@@ -396,6 +422,7 @@ static bool next_child(const struct mkv_request *request,
 
 /* Writes up to a page of children into @rows; *ret_n of them, *ret_end if there are no more. */
 static int write_children(struct mkv_request *request,
+                          const struct mkv_asker *asker,
                           const struct mkv_tree *tree,
                           struct mkv_buf *rows,
                           uint32_t *ret_n,
@@ -419,7 +446,8 @@ static int write_children(struct mkv_request *request,
         struct mkv_bytes child = mkv_path_head(entry.key, request->depth_max);
         uint64_t n_live = mkv_tree_summary(tree, child).n_live;
 
-        if (n_live > 0) {
+        if (n_live > 0 && (mkv_asker_may(asker, child, MKV_RIGHT_LIST) ||
+                           mkv_asker_may(asker, child, MKV_RIGHT_READ))) {
             write_child(&w, tree, child, n_live, &scratch);
             n++;
         }
@@ -452,6 +480,7 @@ static int send_children(struct mkv_request *request,
 }
 
 static int turn_children(struct mkv_request *request,
+                         const struct mkv_asker *asker,
                          struct mkv_store *store,
                          struct mkv_effects *effects,
                          uint64_t link,
@@ -462,7 +491,7 @@ static int turn_children(struct mkv_request *request,
 
     mkv_buf_init(&rows, MKV_FRAME_MAX);
 
-    int error = write_children(request, mkv_store_tree(store), &rows, &n, ret_end);
+    int error = write_children(request, asker, mkv_store_tree(store), &rows, &n, ret_end);
 
     if (error == 0 && n > 0) {
         error = send_children(request, effects, link, mkv_buf_bytes(&rows), n);
@@ -492,6 +521,7 @@ static void send_stale(const struct mkv_request *request,
 }
 
 int mkv_request_turn(struct mkv_request *request,
+                     const struct mkv_asker *asker,
                      struct mkv_store *store,
                      struct mkv_effects *effects,
                      uint64_t link,
@@ -510,9 +540,9 @@ int mkv_request_turn(struct mkv_request *request,
         return 0;
     }
     if (request->kind == MKV_REQUEST_CHILDREN) {
-        error = turn_children(request, store, effects, link, &end);
+        error = turn_children(request, asker, store, effects, link, &end);
     } else {
-        error = turn_rows(request, store, effects, link, &end);
+        error = turn_rows(request, asker, store, effects, link, &end);
     }
     if (error != 0) {
         return error;

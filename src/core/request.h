@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/error.h"
 #include "core/effect.h"
+#include "core/grants.h"
 #include "core/store.h"
 #include "wire/frame.h"
 #include "wire/row.h"
@@ -73,10 +74,11 @@ enum mkv_request_state {
 };
 
 /*
- * Sends at most one page over @link.  CORRUPT: there is a damaged row, and it cannot be left out,
+ * Sends at most one page over @link, of what @asker may see.  CORRUPT: there is a damaged row, and it cannot be left out,
  * see @strict.  Errors of the store, NO_MEMORY.
  */
 int mkv_request_turn(struct mkv_request *request,
+                     const struct mkv_asker *asker,
                      struct mkv_store *store,
                      struct mkv_effects *effects,
                      uint64_t link,

@@ -56,6 +56,42 @@ static int check_place(struct mkv_server *server,
     return error;
 }
 
+/* Whether there is anything that the asker may see of it. */
+static int may_open(struct mkv_server *server,
+                    const struct mkv_server_link *link,
+                    const struct mkv_request *request,
+                    bool *ret_may)
+{
+    if (request->kind == MKV_REQUEST_SERVERS) {
+        return mkv_grants_servers(server, link->session, ret_may);
+    }
+    return mkv_grants_read_path(
+        server, link->session, mkv_buf_bytes(&request->path),
+        request->kind == MKV_REQUEST_CHILDREN ? MKV_RIGHT_LIST : MKV_RIGHT_READ, ret_may);
+}
+
+/* One that may be answered; else the errors of mkv_request_open(), and NOT_AUTHORISED. */
+static int make_request(struct mkv_server *server,
+                        const struct mkv_server_link *link,
+                        const struct mkv_frame *frame,
+                        struct mkv_request **ret_request)
+{
+    bool may;
+    int error = mkv_request_open(server->store, frame, ret_request);
+
+    if (error != 0) {
+        return error;
+    }
+    error = may_open(server, link, *ret_request, &may);
+    if (error == 0 && !may) {
+        error = MKV_E_NOT_AUTHORISED;
+    }
+    if (error != 0) {
+        mkv_request_free(*ret_request);
+    }
+    return error;
+}
+
 static int open_request(struct mkv_server *server,
                         struct mkv_now now,
                         struct mkv_server_link *link,
@@ -69,7 +105,7 @@ static int open_request(struct mkv_server *server,
     } else if (link->n_requests == MKV_REQUESTS_MAX) {
         error = MKV_E_BUSY;
     } else {
-        error = mkv_request_open(server->store, frame, &request);
+        error = make_request(server, link, frame, &request);
     }
     if (error == 0) {
         request->strict = link->is_peer;
@@ -114,12 +150,48 @@ static void cancel(struct mkv_server *server,
     }
 }
 
+static void send_digest(struct mkv_server *server,
+                        const struct mkv_server_link *link,
+                        uint64_t id,
+                        const struct mkv_summary *sum)
+{
+    struct mkv_frame answer = {
+        .kind = MKV_FRAME_DIGEST,
+        .id = id,
+        .digest = {.count = sum->n_entries,
+                   .place = mkv_store_place(server->store),
+                   .floor = server->cluster.floor.floor},
+    };
+
+    mkv_digest_bytes(sum->digest, answer.digest.digest);
+    mkv_effect_send(server->effects, link->number, &answer);
+}
+
+/* The sums over what may be read there: NOT_AUTHORISED if that is nothing, TOO_MANY if it is too scattered. */
+static int sum_readable(struct mkv_server *server,
+                        const struct mkv_server_link *link,
+                        struct mkv_bytes key,
+                        struct mkv_summary *ret_sum)
+{
+    struct mkv_asker asker;
+    int error = mkv_grants_asker(server, link->session, &asker);
+
+    if (error != 0) {
+        return error;
+    }
+    if (mkv_asker_below(&asker, key, MKV_RIGHT_READ) == MKV_ACL_NONE) {
+        return MKV_E_NOT_AUTHORISED;
+    }
+    return mkv_asker_summary(&asker, server->store, key, ret_sum);
+}
+
 static int check(struct mkv_server *server,
                  struct mkv_server_link *link,
                  const struct mkv_frame *frame)
 {
     struct mkv_buf key;
     struct mkv_cbor_reader r;
+    struct mkv_summary sum;
 
     mkv_buf_init(&key, MKV_PATH_KEY_MAX);
     mkv_cbor_reader_init(&r, frame->path.path);
@@ -127,18 +199,14 @@ static int check(struct mkv_server *server,
     int error = mkv_path_from_cbor(&r, &key);
 
     if (error == 0) {
-        struct mkv_summary sum =
-            mkv_tree_summary(mkv_store_tree(server->store), mkv_buf_bytes(&key));
-        struct mkv_frame answer = {
-            .kind = MKV_FRAME_DIGEST,
-            .id = frame->id,
-            .digest = {.count = sum.n_entries,
-                       .place = mkv_store_place(server->store),
-                       .floor = server->cluster.floor.floor},
-        };
-
-        mkv_digest_bytes(sum.digest, answer.digest.digest);
-        mkv_effect_send(server->effects, link->number, &answer);
+        error = sum_readable(server, link, mkv_buf_bytes(&key), &sum);
+    }
+    if (error == 0) {
+        send_digest(server, link, frame->id, &sum);
+    } else if (error == MKV_E_TOO_MANY) {
+        mkv_server_send_error(server, link, frame->id, MKV_E_NOT_AUTHORISED,
+                              "what you may read is too scattered there: check a smaller subtree");
+        error = 0;
     } else if (is_askers_fault(error)) {
         mkv_server_send_error(server, link, frame->id, error, mkv_error_text(error));
         error = 0;
@@ -201,6 +269,7 @@ static void write_report(const struct mkv_server *server,
         {"stamped", c->stamped},
         {"repeats", c->repeats},
         {"voids", c->voids},
+        {"put_back", c->put_back},
         {"dropped", c->dropped},
         {"horizon", server->cluster.floor.horizon},
         {"complete", mkv_sync_complete(server)},
@@ -381,13 +450,20 @@ static int turn_request(struct mkv_server *server,
                         struct mkv_request *request,
                         enum mkv_request_state *ret_state)
 {
+    struct mkv_asker asker;
+    int error = mkv_grants_asker(server, link->session, &asker);
+
+    if (error != 0) {
+        return error;
+    }
     if (request->kind == MKV_REQUEST_CONFLICTS) {
-        return mkv_server_conflicts_turn(server, link->number, request, ret_state);
+        return mkv_server_conflicts_turn(server, &asker, link->number, request, ret_state);
     }
     if (request->kind == MKV_REQUEST_SERVERS) {
         return mkv_servers_turn(server, now, link->number, request, ret_state);
     }
-    return mkv_request_turn(request, server->store, server->effects, link->number, ret_state);
+    return mkv_request_turn(request, &asker, server->store, server->effects, link->number,
+                            ret_state);
 }
 
 /*

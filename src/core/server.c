@@ -96,6 +96,7 @@ void mkv_server_free(struct mkv_server *server)
     mkv_map_deinit(&server->sessions);
     mkv_cluster_deinit(&server->cluster);
     mkv_conflicts_deinit(&server->conflicts);
+    mkv_grants_deinit(&server->grants);
     sodium_memzero(server->secret, sizeof(server->secret));
     mkv_mem_free(server);
 }
@@ -374,6 +375,9 @@ int mkv_server_settle(struct mkv_server *server, struct mkv_now now)
     }
     if (error == 0) {
         error = mkv_cluster_settle(server, now);
+    }
+    if (error == 0) {
+        error = mkv_grants_refresh(&server->grants, server->store, server->effects);
     }
     if (error == 0 && mkv_store_dirty(server->store) && mkv_tock_mark_due(&server->tock, &mark)) {
         error = mkv_rows_move_mark(server, mark);

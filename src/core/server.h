@@ -75,9 +75,9 @@ struct mkv_server_config {
 
 /* How a peer got here decides how it may log in. */
 enum mkv_peer_kind {
-    MKV_PEER_SAME_USER, /* unix socket, and the kernel says it is our user or root */
-    MKV_PEER_OTHER_USER,
-    MKV_PEER_LOOPBACK, /* TCP from this machine */
+    MKV_PEER_SAME_USER,  /* unix socket, and the kernel says it is our user or root */
+    MKV_PEER_OTHER_USER, /* ... another one, who may be one of our users */
+    MKV_PEER_LOOPBACK,   /* TCP from this machine */
     MKV_PEER_REMOTE,
 };
 
@@ -102,6 +102,8 @@ int mkv_server_link_opened(struct mkv_server *server,
                            struct mkv_now now,
                            uint64_t number,
                            enum mkv_peer_kind peer) MKV_MUST_CHECK;
+/* Who is at the other end of such a link, of MKV_PEER_OTHER_USER; right after it was opened. */
+void mkv_server_link_uid(struct mkv_server *server, uint64_t number, uint32_t uid);
 int mkv_server_link_closed(struct mkv_server *server,
                            struct mkv_now now,
                            uint64_t number) MKV_MUST_CHECK;

@@ -31,10 +31,11 @@ static bool may_tell(const struct mkv_server *server,
 }
 
 /* @row, with the winner's value in place of the one that a row has. */
-static void tell_writer(struct mkv_server *server,
-                        struct mkv_now now,
-                        struct mkv_server_link *link,
-                        const struct mkv_conflict_row *row)
+static int tell_writer(struct mkv_server *server,
+                       struct mkv_now now,
+                       struct mkv_server_link *link,
+                       struct mkv_bytes key,
+                       const struct mkv_conflict_row *row)
 {
     size_t size = row->loser.value.len + row->winner.value.len + FRAME_BYTES;
     struct mkv_frame frame = {
@@ -46,15 +47,22 @@ static void tell_writer(struct mkv_server *server,
                      .more = link->n_untold},
     };
 
-    if (!may_tell(server, now, link, size)) {
+    struct mkv_asker asker;
+    int error = mkv_grants_asker(server, link->session, &asker);
+
+    if (error != 0) {
+        return error;
+    }
+    if (!mkv_asker_may(&asker, key, MKV_RIGHT_READ) || !may_tell(server, now, link, size)) {
         link->n_untold++;
         server->counts.conflicts_untold++;
-        return;
+        return 0;
     }
     mkv_bucket_use(&link->told_rows, 1);
     mkv_bucket_use(&link->told_bytes, size);
     link->n_untold = 0;
     mkv_effect_send(server->effects, link->number, &frame);
+    return 0;
 }
 
 /*
@@ -109,7 +117,7 @@ static int tell_again(struct mkv_server *server,
         error = read_winner(server, kept->path->key, &row.loser, &row.winner, &found);
     }
     if (error == 0 && found) {
-        tell_writer(server, now, link, &row);
+        error = tell_writer(server, now, link, kept->path->key, &row);
     }
     mkv_buf_deinit(&space);
     return is_lasting(error) ? error : 0;
@@ -249,9 +257,11 @@ int mkv_server_conflict(struct mkv_server *server,
 
         row.path = mkv_buf_bytes(&path);
         if (link != NULL) {
-            tell_writer(server, now, link, &row);
+            error = tell_writer(server, now, link, key, &row);
         }
-        error = record(server, now, key, &row);
+        if (error == 0) {
+            error = record(server, now, key, &row);
+        }
     }
     mkv_buf_deinit(&path);
     return error;
@@ -334,7 +344,10 @@ static int add_row(struct mkv_server *server,
     return w.error;
 }
 
-static int fill(struct mkv_server *server, struct mkv_request *request, struct page *page)
+static int fill(struct mkv_server *server,
+                const struct mkv_asker *asker,
+                struct mkv_request *request,
+                struct page *page)
 {
     struct mkv_conflicts_walk walk;
     int error = 0;
@@ -347,7 +360,8 @@ static int fill(struct mkv_server *server, struct mkv_request *request, struct p
             page->end = true;
             break;
         }
-        if (mkv_bytes_starts_with(kept->path->key, mkv_buf_bytes(&request->path))) {
+        if (mkv_bytes_starts_with(kept->path->key, mkv_buf_bytes(&request->path)) &&
+            mkv_asker_may(asker, kept->path->key, MKV_RIGHT_READ)) {
             error = add_row(server, kept, page);
         }
         request->stamp = kept->stamp;
@@ -401,6 +415,7 @@ static int tell_page(struct mkv_server *server,
 }
 
 int mkv_server_conflicts_turn(struct mkv_server *server,
+                              const struct mkv_asker *asker,
                               uint64_t link,
                               struct mkv_request *request,
                               enum mkv_request_state *ret_state)
@@ -410,7 +425,7 @@ int mkv_server_conflicts_turn(struct mkv_server *server,
     mkv_buf_init(&page.rows, MKV_FRAME_MAX);
     mkv_buf_init(&page.space, MKV_STORE_META_MAX);
 
-    int error = fill(server, request, &page);
+    int error = fill(server, asker, request, &page);
 
     if (error == 0) {
         error = tell_page(server, link, request, &page);

@@ -63,6 +63,16 @@ int mkv_server_link_opened(struct mkv_server *server,
     return error;
 }
 
+void mkv_server_link_uid(struct mkv_server *server, uint64_t number, uint32_t uid)
+{
+    struct mkv_server_link *link = mkv_map_get(&server->links, number);
+
+    if (link != NULL) { /* else it was refused */
+        link->has_uid = true;
+        link->uid = uid;
+    }
+}
+
 /* A session without any update is not worth remembering. */
 static int detach(struct mkv_server *server, struct mkv_now now, struct mkv_session *session)
 {

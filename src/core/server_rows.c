@@ -90,17 +90,23 @@ static struct mkv_bytes session_key(uint64_t seq, uint8_t space[SESSION_KEY_LEN]
     return mkv_bytes(space, SESSION_KEY_LEN);
 }
 
-static int load_seen(struct mkv_server *server, uint64_t seq, struct mkv_seen *ret_seen)
+/* What its row tells; all else of @session stays. */
+static int load_row(struct mkv_server *server, struct mkv_session *session)
 {
+    struct mkv_bytes user;
     uint8_t space[SESSION_KEY_LEN];
     struct mkv_buf row;
 
     mkv_buf_init(&row, SESSION_ROW_MAX);
 
-    int error = mkv_store_meta_get(server->store, session_key(seq, space), &row);
+    int error = mkv_store_meta_get(server->store, session_key(session->seq, space), &row);
 
     if (error == 0) {
-        error = mkv_session_decode(mkv_buf_bytes(&row), ret_seen);
+        error = mkv_session_decode(mkv_buf_bytes(&row), &session->seen, &user);
+    }
+    if (error == 0 && user.len > 0) {
+        memcpy(session->user, user.at, user.len);
+        session->user[user.len] = '\0';
     }
     mkv_buf_deinit(&row);
     return error;
@@ -120,7 +126,7 @@ static int load_session(struct mkv_server *server, struct mkv_now now, uint64_t 
     session->seq = seq;
     session->stored = true;
 
-    int error = load_seen(server, seq, &session->seen);
+    int error = load_row(server, session);
 
     if (error == 0) {
         mkv_session_attach(session, now, &server->config.session_limits, 0);
@@ -463,15 +469,18 @@ static int reload_session(struct mkv_server *server,
                           struct mkv_now now,
                           struct mkv_session *session)
 {
-    struct mkv_seen seen = {0};
-    int error = load_seen(server, session->seq, &seen);
+    struct mkv_session was = *session;
+    int error;
+
+    session->seen = (struct mkv_seen){0};
+    error = load_row(server, session);
 
     session->stored = error == 0;
     if (error == MKV_E_NOT_FOUND) {
         error = 0;
     }
-    if (session->stored || !session->refused) {
-        session->seen = seen;
+    if (!session->stored && session->refused) {
+        session->seen = was.seen;
     }
     mkv_session_attach(session, now, &server->config.session_limits, session->link);
     return error;

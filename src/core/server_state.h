@@ -12,6 +12,7 @@
 #include "core/bucket.h"
 #include "core/cluster.h"
 #include "core/conflicts.h"
+#include "core/grants.h"
 #include "core/merge.h"
 #include "core/request.h"
 #include "core/server.h"
@@ -40,7 +41,10 @@ struct mkv_server_link {
     enum link_state state;
     int64_t opened_ms;
     int64_t heard_ms;
-    bool is_peer; /* a server that dialled us: it has no session */
+    bool is_peer;                    /* a server that dialled us: it has no session */
+    char user[MKV_ACL_NAME_MAX + 1]; /* who has logged in; empty: somebody who may do everything */
+    bool has_uid; /* of a unix socket's other end, which is neither ours nor root ... */
+    uint32_t uid; /* ... this one */
     struct mkv_vouch_wait vouch;
     struct mkv_session *session; /* from LINK_OPEN on; not owned */
     bool congested;              /* its output has piled up */
@@ -61,10 +65,11 @@ struct mkv_server_counts {
     uint64_t conflicts_untold;  /* ... of which the writer was here and was not told */
     uint64_t refused;           /* bad messages on d/ */
     uint64_t nacks;
-    uint64_t stamped; /* came without a tock */
-    uint64_t repeats; /* asked for */
-    uint64_t voids;   /* counters given up */
-    uint64_t dropped; /* not taken, since the disk cannot be written */
+    uint64_t stamped;  /* came without a tock */
+    uint64_t repeats;  /* asked for */
+    uint64_t voids;    /* counters given up */
+    uint64_t put_back; /* what was there, after an update that its writer had no right to */
+    uint64_t dropped;  /* not taken, since the disk cannot be written */
 };
 
 struct mkv_server {
@@ -76,6 +81,7 @@ struct mkv_server {
     struct mkv_session *dirty;   /* list of sessions that changed in this batch */
     struct mkv_tock tock;
     struct mkv_cluster cluster;
+    struct mkv_grants grants;
     uint64_t seq_last;     /* given out last */
     uint64_t seq_reserved; /* on disk: up to here */
     uint8_t secret[32];
@@ -205,6 +211,36 @@ int mkv_servers_differ(struct mkv_server *server,
                        struct mkv_now now,
                        struct mkv_buf *text) MKV_MUST_CHECK;
 
+/* server_grants.c */
+/* Who asks over a link with that session (NULL: another server); as long as the tree stays as it is. */
+int mkv_grants_asker(struct mkv_server *server,
+                     const struct mkv_session *session,
+                     struct mkv_asker *ret_asker) MKV_MUST_CHECK;
+/* Whether anything at or below @key may be read; or, of another right, whether @key has it. */
+int mkv_grants_read_path(struct mkv_server *server,
+                         const struct mkv_session *session,
+                         struct mkv_bytes key,
+                         enum mkv_right right,
+                         bool *ret_may) MKV_MUST_CHECK;
+/* Whether what concerns the servers may be asked. */
+int mkv_grants_servers(struct mkv_server *server,
+                       const struct mkv_session *session,
+                       bool *ret_may) MKV_MUST_CHECK;
+/* Whether the session's user may write that, as things are now. */
+int mkv_grants_judge(struct mkv_server *server,
+                     const struct mkv_session *session,
+                     struct mkv_bytes key,
+                     const struct mkv_update *update,
+                     bool *ret_may) MKV_MUST_CHECK;
+/*
+ * Others have merged @update, which is refused, and has a tock: what is there now is written again, behind
+ * it, and wins over it everywhere.
+ */
+int mkv_grants_put_back(struct mkv_server *server,
+                        struct mkv_now now,
+                        struct mkv_bytes key,
+                        const struct mkv_update *update) MKV_MUST_CHECK;
+
 /* server_conflicts.c */
 int mkv_server_conflicts_load(struct mkv_server *server) MKV_MUST_CHECK;
 /* @winner has overwritten @loser, or holds out against it, and did not know it; not stored yet. */
@@ -223,6 +259,7 @@ int mkv_server_conflicts_time(struct mkv_server *server, struct mkv_now now) MKV
 void mkv_server_conflicts_wake(struct mkv_server *server);
 /* As mkv_request_turn(). */
 int mkv_server_conflicts_turn(struct mkv_server *server,
+                              const struct mkv_asker *asker,
                               uint64_t link,
                               struct mkv_request *request,
                               enum mkv_request_state *ret_state) MKV_MUST_CHECK;

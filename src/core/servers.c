@@ -406,10 +406,19 @@ int mkv_servers_evict(struct mkv_server *server,
     const struct mkv_member *member;
     const char *why;
     char name[MKV_NAME_MAX + 1];
+    bool may = false;
     int error = mkv_cluster_refresh(server);
 
+    if (error == 0) {
+        error = mkv_grants_servers(server, link->session, &may);
+    }
     if (error != 0) {
         return error;
+    }
+    if (!may) {
+        mkv_server_send_error(server, link, frame->id, MKV_E_NOT_AUTHORISED,
+                              mkv_error_text(MKV_E_NOT_AUTHORISED));
+        return 0;
     }
     error = judge_evict(server, frame->uuid, &why);
     if (error != 0) {

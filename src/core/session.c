@@ -84,10 +84,14 @@ void mkv_session_attach(struct mkv_session *session,
 int mkv_session_encode(const struct mkv_session *session, struct mkv_buf *out)
 {
     const struct mkv_seen *seen = &session->seen;
+    struct mkv_bytes user = mkv_bytes_of(session->user);
     struct mkv_cbor_writer w;
 
     mkv_cbor_writer_init(&w, out);
-    mkv_cbor_write_array(&w, 1 + 2 * (uint64_t)seen->n_runs);
+    mkv_cbor_write_array(&w, 1 + 2 * (uint64_t)seen->n_runs + (user.len > 0));
+    if (user.len > 0) { /* so the list has an even number of items */
+        mkv_cbor_write_text(&w, user);
+    }
     mkv_cbor_write_uint(&w, seen->low);
     for (uint32_t i = 0; i < seen->n_runs; i++) {
         mkv_cbor_write_uint(&w, seen->runs[i].first);
@@ -96,16 +100,21 @@ int mkv_session_encode(const struct mkv_session *session, struct mkv_buf *out)
     return w.error;
 }
 
-int mkv_session_decode(struct mkv_bytes in, struct mkv_seen *ret_seen)
+int mkv_session_decode(struct mkv_bytes in, struct mkv_seen *ret_seen, struct mkv_bytes *ret_user)
 {
     struct mkv_seen seen = {0};
+    struct mkv_bytes user = {0};
     struct mkv_cbor_reader r;
 
     mkv_cbor_reader_init(&r, in);
-    uint64_t n = mkv_cbor_read_array(&r, 1 + 2 * MKV_SEEN_RUNS_MAX);
+    uint64_t n = mkv_cbor_read_array(&r, 2 + 2 * MKV_SEEN_RUNS_MAX);
 
     if (n % 2 == 0) {
-        mkv_cbor_fail(&r, MKV_E_MALFORMED);
+        user = mkv_cbor_read_text(&r);
+        if (!mkv_acl_name_valid(user)) {
+            mkv_cbor_fail(&r, MKV_E_MALFORMED);
+        }
+        n--;
     }
     seen.low = mkv_cbor_read_uint_below(&r, MKV_INTEGER_MAX);
     for (uint64_t i = 1; i < n && r.error == 0; i += 2) {
@@ -123,6 +132,7 @@ int mkv_session_decode(struct mkv_bytes in, struct mkv_seen *ret_seen)
 
     if (error == 0) {
         *ret_seen = seen;
+        *ret_user = user;
     }
     return error;
 }

@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "core/acl.h"
 #include "core/now.h"
 #include "core/seen.h"
 
@@ -23,7 +24,8 @@
 
 struct mkv_session {
     uint64_t seq;
-    uint64_t link; /* 0: the client is not here now */
+    uint64_t link;                   /* 0: the client is not here now */
+    char user[MKV_ACL_NAME_MAX + 1]; /* whose it is; empty: somebody's who may do everything */
     struct mkv_seen seen;
     uint64_t acked;      /* the last counter acknowledged over the present link */
     int64_t detached_ms; /* since when link is 0 */
@@ -67,6 +69,9 @@ void mkv_session_attach(struct mkv_session *session,
 
 /* The content of its row in the store. */
 int mkv_session_encode(const struct mkv_session *session, struct mkv_buf *out) MKV_MUST_CHECK;
-int mkv_session_decode(struct mkv_bytes in, struct mkv_seen *ret_seen) MKV_MUST_CHECK;
+/* *ret_user is borrowed, and a name or empty. */
+int mkv_session_decode(struct mkv_bytes in,
+                       struct mkv_seen *ret_seen,
+                       struct mkv_bytes *ret_user) MKV_MUST_CHECK;
 
 #endif

@@ -140,6 +140,17 @@ static enum mkv_peer_kind kind_of(const struct mkv_peer *peer)
     return peer->is_local && !peer->is_secure ? MKV_PEER_LOOPBACK : MKV_PEER_REMOTE;
 }
 
+static void tell_opened(struct daemon *daemon, const struct connection *connection)
+{
+    const struct mkv_peer *peer = mkv_link_peer(connection->link);
+    enum mkv_peer_kind kind = kind_of(peer);
+
+    mkv_server_node_link_opened(daemon->node, mkv_daemon_now(daemon), connection->number, kind);
+    if (kind == MKV_PEER_OTHER_USER) {
+        mkv_server_node_link_uid(daemon->node, connection->number, (uint32_t)peer->uid);
+    }
+}
+
 static void on_accepted(void *context, struct mkv_link *link)
 {
     static const struct mkv_link_events events = {.frame = on_frame,
@@ -163,8 +174,7 @@ static void on_accepted(void *context, struct mkv_link *link)
     mkv_link_own(link, &events, connection);
     mkv_daemon_say(daemon, MKV_LOG_DEBUG, "link %" PRIu64 " from %s", connection->number,
                    mkv_link_peer(link)->text);
-    mkv_server_node_link_opened(daemon->node, mkv_daemon_now(daemon), connection->number,
-                                kind_of(mkv_link_peer(link)));
+    tell_opened(daemon, connection);
     mkv_daemon_pump(daemon);
 }
 

@@ -180,6 +180,11 @@ void mkv_server_node_link_opened(struct mkv_server_node *node,
     }
 }
 
+void mkv_server_node_link_uid(struct mkv_server_node *node, uint64_t link, uint32_t uid)
+{
+    mkv_server_link_uid(node->server, link, uid);
+}
+
 void mkv_server_node_link_closed(struct mkv_server_node *node, struct mkv_now now, uint64_t link)
 {
     after_input(node, now, mkv_server_link_closed(node->server, now, link), 0);

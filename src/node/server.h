@@ -74,6 +74,8 @@ void mkv_server_node_link_opened(struct mkv_server_node *node,
                                  struct mkv_now now,
                                  uint64_t link,
                                  enum mkv_peer_kind peer);
+/* Right behind that, of a link of MKV_PEER_OTHER_USER. */
+void mkv_server_node_link_uid(struct mkv_server_node *node, uint64_t link, uint32_t uid);
 /* How MKV_OUTPUT_DIAL went: 0, and frames may follow; or the link will not be. */
 void mkv_server_node_dialled(struct mkv_server_node *node,
                              struct mkv_now now,

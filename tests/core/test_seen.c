@@ -104,6 +104,7 @@ static void test_session_row_round_trip(void **state)
 {
     struct mkv_session session = {0};
     struct mkv_seen read;
+    struct mkv_bytes user;
     struct mkv_buf buf;
 
     (void)state;
@@ -113,12 +114,19 @@ static void test_session_row_round_trip(void **state)
     }
     (void)mkv_seen_add(&session.seen, 1, 7);
     assert_int_equal(mkv_session_encode(&session, &buf), 0);
-    assert_int_equal(mkv_session_decode(mkv_buf_bytes(&buf), &read), 0);
+    assert_int_equal(mkv_session_decode(mkv_buf_bytes(&buf), &read, &user), 0);
     assert_int_equal(read.low, 7);
     assert_int_equal(read.n_runs, session.seen.n_runs);
     assert_memory_equal(read.runs, session.seen.runs, read.n_runs * sizeof(read.runs[0]));
+    assert_int_equal(user.len, 0);
+    mkv_buf_clear(&buf);
+    memcpy(session.user, "ann", 4);
+    assert_int_equal(mkv_session_encode(&session, &buf), 0);
+    assert_int_equal(mkv_session_decode(mkv_buf_bytes(&buf), &read, &user), 0);
+    assert_true(mkv_bytes_equal(user, mkv_bytes_of("ann")));
+    assert_int_equal(read.n_runs, session.seen.n_runs);
     for (size_t len = 0; len < buf.len; len++) { /* a torn row is noticed */
-        assert_int_not_equal(mkv_session_decode(mkv_bytes(buf.at, len), &read), 0);
+        assert_int_not_equal(mkv_session_decode(mkv_bytes(buf.at, len), &read, &user), 0);
     }
     mkv_buf_deinit(&buf);
 }
@@ -134,12 +142,16 @@ static void test_session_rows_that_are_none(void **state)
         "\x81\x20",         /* negative */
         "\x05",             /* no list */
         "\x81\x05\x05",     /* more than one item */
+        "\x82\x60\x05",     /* a user without a name */
+        "\x82\x61:\x05",    /* ... with a name that is none */
+        "\x81\x61u",        /* nothing but a user */
     };
     struct mkv_seen seen = {.low = 42};
+    struct mkv_bytes user;
 
     (void)state;
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        assert_int_not_equal(mkv_session_decode(mkv_bytes_of(rows[i]), &seen), 0);
+        assert_int_not_equal(mkv_session_decode(mkv_bytes_of(rows[i]), &seen, &user), 0);
         assert_int_equal(seen.low, 42);
     }
 }

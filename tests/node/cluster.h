@@ -64,6 +64,7 @@ struct cluster_server {
 
     /* its client, which logs in as soon as something is to be written */
     uint64_t client; /* its link; 0: none */
+    uint32_t uid;    /* 0: our own user; else of another one, whom the server may know */
     uint64_t seq;
     uint64_t counter;
     uint64_t acked; /* the last counter acknowledged */

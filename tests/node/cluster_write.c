@@ -77,7 +77,11 @@ static void log_in(struct cluster *cluster, unsigned i)
     server->seq = 0;
     cluster_add_link(server, server->client, i, 0);
     cluster_enter(cluster, i);
-    mkv_server_node_link_opened(server->node, cluster->now, server->client, MKV_PEER_SAME_USER);
+    mkv_server_node_link_opened(server->node, cluster->now, server->client,
+                                server->uid == 0 ? MKV_PEER_SAME_USER : MKV_PEER_OTHER_USER);
+    if (server->uid != 0) {
+        mkv_server_node_link_uid(server->node, server->client, server->uid);
+    }
     cluster_exit(cluster, i);
     cluster_take_outputs(cluster, i);
     send_client_frame(cluster, i, &hello);
