@@ -178,12 +178,6 @@ int mkv_peer_frame(struct mkv_server *server,
                    struct mkv_server_link *link,
                    const struct mkv_frame *frame)
 {
-    switch (frame->kind) {
-    case MKV_FRAME_VOUCH:
-        return take_vouch(server, now, link, frame);
-    case MKV_FRAME_SPLIT:
-        return take_split(server, link, frame);
-    default:
-        return MKV_E_UNEXPECTED;
-    }
+    return frame->kind == MKV_FRAME_VOUCH ? take_vouch(server, now, link, frame)
+                                          : take_split(server, link, frame);
 }

@@ -407,9 +407,6 @@ static int take_vouched(struct mkv_server *server,
     pull->horizon = vouched->horizon;
     pull->floor = vouched->floor;
     pull->bound = vouched->known || !MKV_RULE(JOIN_KNOWN) ? vouched->floor : vouched->horizon;
-    if (pull->bound < vouched->floor) {
-        pull->bound = vouched->floor;
-    }
     if (!vouched->known) {
         error = begin_anew(server);
     }

@@ -173,7 +173,7 @@ struct mkv_now mkv_server_clock(struct mkv_server *server, struct mkv_now now);
 /* Others have been heard. */
 void mkv_server_clock_compare(struct mkv_server *server, struct mkv_now now);
 
-/* peer.c */
+/* peer.c; @frame is a vouch or a split, over the link of a peer. */
 int mkv_peer_frame(struct mkv_server *server,
                    struct mkv_now now,
                    struct mkv_server_link *link,

@@ -397,6 +397,35 @@ static void test_vouched_nonsense(void **state)
     }
 }
 
+/* Something else in place of an answer. */
+static void test_no_answer_to_vouch(void **state)
+{
+    struct mkv_frame frame = {.kind = MKV_FRAME_DONE};
+
+    (void)state;
+    go_to_vouch();
+    frame.id = heard(MKV_FRAME_VOUCH)->id;
+    say(&frame);
+    assert_true(cluster_said(&cluster, 0, "this message is not expected now"));
+    assert_false(cluster_ready(&cluster, 0));
+}
+
+/* It reads on, and refuses from now on what they refuse. */
+static void test_vouched_as_known(void **state)
+{
+    struct mkv_frame frame;
+
+    (void)state;
+    go_to_vouch();
+    frame = vouched_frame();
+    frame.vouched.known = true;
+    say(&frame);
+    run(3);
+    assert_non_null(heard(MKV_FRAME_FETCH));
+    run(1000);
+    assert_int_equal(cluster.at[0].ping.horizon, frame.vouched.horizon);
+}
+
 /* A server that vouches, but whose list names neither itself nor us. */
 static void test_vouched_by_nobody(void **state)
 {
@@ -451,6 +480,8 @@ int main(void)
         CASE(test_damage_is_told_to_servers),
         CASE(test_a_place_that_we_never_had),
         CASE(test_vouched_nonsense),
+        CASE(test_no_answer_to_vouch),
+        CASE(test_vouched_as_known),
         CASE(test_vouched_by_nobody),
         CASE(test_vouched_for_a_copy),
     };

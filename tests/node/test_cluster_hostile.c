@@ -207,7 +207,8 @@ static void assert_failed(const char *why)
 
 static const uint8_t root_path[] = {0x80};
 
-static unsigned all_frames(struct mkv_frame frames[40])
+/* With the id of the request that is open, if one is. */
+static unsigned all_frames(uint64_t id, struct mkv_frame frames[40])
 {
     static const uint8_t rows[] = {0x80};
     static const uint8_t ranges[] = {0x81, 0x82, 0x40, 0x40};
@@ -224,7 +225,7 @@ static unsigned all_frames(struct mkv_frame frames[40])
         {.kind = MKV_FRAME_BIRTH},
         {.kind = MKV_FRAME_ERROR, .error = {.code = MKV_E_BUSY, .text = mkv_bytes_of("no")}},
         {.kind = MKV_FRAME_ERROR,
-         .id = 1,
+         .id = id,
          .error = {.code = MKV_E_STALE, .text = mkv_bytes_of("old")}},
         {.kind = MKV_FRAME_BYE},
         {.kind = MKV_FRAME_PEER, .peer = {.name = mkv_bytes_of("s7"), .state = 1}},
@@ -235,40 +236,43 @@ static unsigned all_frames(struct mkv_frame frames[40])
         {.kind = MKV_FRAME_REPEAT, .range = {1, 1}},
         {.kind = MKV_FRAME_VOID, .range = {1, 1}},
         {.kind = MKV_FRAME_STATE, .state = {.code = 0, .text = mkv_bytes_of("x")}},
-        {.kind = MKV_FRAME_READ, .id = 1, .read = {.path = path, .depth_max = 64}},
-        {.kind = MKV_FRAME_LIST, .id = 1, .path = {.path = path}},
-        {.kind = MKV_FRAME_CHECK, .id = 1, .path = {.path = path}},
-        {.kind = MKV_FRAME_STATUS, .id = 1},
-        {.kind = MKV_FRAME_PING, .id = 1},
-        {.kind = MKV_FRAME_SPLIT, .id = 1, .ranges = {.ranges = mkv_bytes(ranges, 4)}},
-        {.kind = MKV_FRAME_FETCH, .id = 1, .ranges = {.ranges = mkv_bytes(ranges, 4)}},
-        {.kind = MKV_FRAME_EVICT, .id = 1},
-        {.kind = MKV_FRAME_CREDIT, .id = 1, .credit = 1},
-        {.kind = MKV_FRAME_CANCEL, .id = 1},
-        {.kind = MKV_FRAME_DATA, .id = 1, .data = {.rows = mkv_bytes(rows, 1)}},
+        {.kind = MKV_FRAME_READ, .id = id, .read = {.path = path, .depth_max = 64}},
+        {.kind = MKV_FRAME_LIST, .id = id, .path = {.path = path}},
+        {.kind = MKV_FRAME_CHECK, .id = id, .path = {.path = path}},
+        {.kind = MKV_FRAME_STATUS, .id = id},
+        {.kind = MKV_FRAME_PING, .id = id},
+        {.kind = MKV_FRAME_SPLIT, .id = id, .ranges = {.ranges = mkv_bytes(ranges, 4)}},
+        {.kind = MKV_FRAME_FETCH, .id = id, .ranges = {.ranges = mkv_bytes(ranges, 4)}},
+        {.kind = MKV_FRAME_EVICT, .id = id},
+        {.kind = MKV_FRAME_CREDIT, .id = id, .credit = 1},
+        {.kind = MKV_FRAME_CANCEL, .id = id},
+        {.kind = MKV_FRAME_DATA, .id = id, .data = {.rows = mkv_bytes(rows, 1)}},
         {.kind = MKV_FRAME_DATA, .id = 9, .data = {.rows = mkv_bytes(rows, 1)}},
         {.kind = MKV_FRAME_END, .id = 9},
-        {.kind = MKV_FRAME_CHILDREN, .id = 1, .rows = mkv_bytes(rows, 1)},
-        {.kind = MKV_FRAME_DIGEST, .id = 1},
-        {.kind = MKV_FRAME_REPORT, .id = 1, .report = mkv_bytes_of("\xa0")},
-        {.kind = MKV_FRAME_PONG, .id = 1, .tock = 1},
-        {.kind = MKV_FRAME_VOUCHED, .id = 1},
-        {.kind = MKV_FRAME_DONE, .id = 1},
+        {.kind = MKV_FRAME_CHILDREN, .id = id, .rows = mkv_bytes(rows, 1)},
+        {.kind = MKV_FRAME_DIGEST, .id = id},
+        {.kind = MKV_FRAME_REPORT, .id = id, .report = mkv_bytes_of("\xa0")},
+        {.kind = MKV_FRAME_PONG, .id = id, .tock = 1},
+        {.kind = MKV_FRAME_VOUCHED, .id = id},
+        {.kind = MKV_FRAME_DONE, .id = id},
     };
     const unsigned n = sizeof(all) / sizeof(all[0]);
 
     memcpy(frames, all, sizeof(all));
     frames[n] = cluster_vouch_frame(1);
+    frames[n].id = id;
     return n + 1;
 }
 
 /* Nothing that can be said out of turn harms; whatever it is, the conversation is over. */
 static void test_every_frame_in_every_step(void **state)
 {
+    static const uint64_t ids[STEPS] = {1, 1, 1, 2, 3};
     struct mkv_frame frames[40];
-    unsigned n = all_frames(frames);
 
     for (unsigned step = STEP_DIALLED; step < STEPS; step++) {
+        unsigned n = all_frames(ids[step], frames);
+
         for (unsigned i = 0; i < n; i++) {
             struct mkv_digest digest;
 

@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Servers among servers: who goes first, who is the later one of two, and who is right about what
+ * both have (docs/protocol.md, 12.2, 12.5, 12.6, 12.8).
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cluster.h"
+#include "lib/check.h"
+
+#define PAST_HORIZON 75000 /* the horizon of 48 s in steps of 2 s, and two pings */
+
+static struct cluster cluster;
+
+static int setup(void **state)
+{
+    (void)state;
+    cluster_init(&cluster);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    cluster_deinit(&cluster);
+    return 0;
+}
+
+static void again(void **state)
+{
+    (void)teardown(state);
+    (void)setup(state);
+}
+
+static void run(int64_t ms)
+{
+    cluster_run(&cluster, ms);
+}
+
+static void assert_heals(int64_t ms)
+{
+    assert_true(cluster_heal(&cluster, ms));
+}
+
+static void start_many(unsigned n)
+{
+    cluster.at[0].alone = true;
+    for (unsigned i = 0; i < n; i++) {
+        cluster_start(&cluster, i);
+        assert_heals(3000);
+    }
+    run(12000);
+    cluster.at[0].alone = false;
+}
+
+static void assert_held(unsigned i, const char *path, const char *value)
+{
+    const char *held = cluster_held(&cluster, i, path);
+
+    if (value == NULL) {
+        assert_null(held);
+    } else {
+        assert_non_null(held);
+        assert_string_equal(held, value);
+    }
+}
+
+/* --- Who is right ------------------------------------------------------------------------- */
+
+/* Two servers whose horizon is far above these; and a disk that has the same paths. */
+static void prepare_disagreement(void)
+{
+    start_many(2);
+    for (unsigned i = 0; i < 2; i++) {
+        cluster_put(&cluster, i, "a", "theirs", 1000);
+        cluster_put(&cluster, i, "b", "theirs", 1500);
+        cluster_put(&cluster, i, "c", "theirs", 3000);
+    }
+    cluster_write(&cluster, 0, "t", NULL);
+    run(PAST_HORIZON);
+    assert_held(0, "t", NULL);
+    cluster_open_disk(&cluster, 2);
+    cluster_put(&cluster, 2, "a", "mine", 2000);
+    cluster_put(&cluster, 2, "b", NULL, 2000);
+    cluster_put(&cluster, 2, "c", "mine", 2000);
+    cluster_put(&cluster, 2, "d", "mine", cluster_tock(&cluster));
+    cluster_close_disk(&cluster, 2);
+}
+
+/* Up to the bound the others are right, though ours would win; what is lost is set aside. */
+static void test_values_below_the_bound(void **state)
+{
+    (void)state;
+    prepare_disagreement();
+    cluster_start(&cluster, 2);
+    assert_heals(10000);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_held(i, "a", "theirs");
+        assert_held(i, "b", "theirs");
+        assert_held(i, "c", "theirs");
+    }
+    run(15000);
+    assert_held(0, "d", "mine"); /* it is younger */
+    assert_string_equal(cluster.at[2].set_aside, "a=mine;");
+}
+
+/* Of a damaged row nothing can be kept. */
+static void test_a_damaged_value_below_the_bound(void **state)
+{
+    (void)state;
+    prepare_disagreement();
+    cluster.at[2].cut = true;
+    cluster_start(&cluster, 2);
+    mkv_disk_damage(cluster.at[2].disk, MKV_LOG_ROWS, 0);
+    cluster_cut(&cluster, 2, false);
+    assert_heals(10000);
+    assert_held(2, "a", "theirs");
+    assert_null(cluster.at[2].set_aside);
+}
+
+/* A cluster whose clock was years ahead gives way: its list of servers has the greater tocks. */
+static void test_a_list_from_the_future(void **state)
+{
+    const uint64_t years = UINT64_C(400000000000);
+
+    (void)state;
+    start_many(2);
+    for (unsigned i = 0; i < 10; i++) {
+        char path[8];
+
+        (void)snprintf(path, sizeof(path), "p:%u", i);
+        cluster_write(&cluster, 0, path, "x");
+    }
+    cluster_cut(&cluster, 0, true);
+    cluster_cut(&cluster, 1, true);
+    cluster.now.wall_ms += years;
+    cluster.at[2].alone = true;
+    cluster_start(&cluster, 2);
+    cluster_start(&cluster, 3);
+    run(5000);
+    assert_true(cluster_ready(&cluster, 2) && cluster_ready(&cluster, 3));
+    cluster_write(&cluster, 3, "v", "future");
+    cluster.now.wall_ms -= years;
+    cluster_cut(&cluster, 0, false);
+    cluster_cut(&cluster, 1, false);
+    assert_heals(60000);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_held(i, "p:9", "x");
+        assert_held(i, "v", "future");
+        assert_int_equal(cluster_said(&cluster, i, "meets another cluster"), i >= 2);
+    }
+    run(12000);
+    for (unsigned i = 1; i < 4; i++) {
+        assert_memory_equal(cluster.at[i].ping.cluster, cluster.at[0].ping.cluster, 16);
+        assert_memory_equal(cluster.at[i].ping.members, cluster.at[0].ping.members, 16);
+    }
+}
+
+/* What was given out after the backup was made is not given out again. */
+static void test_numbers_of_a_restored_server(void **state)
+{
+    const uint64_t far = 1000000000;
+    struct mkv_disk *copy;
+
+    (void)state;
+    start_many(2);
+    assert_int_equal(mkv_disk_snapshot(cluster.at[1].disk, &copy), 0);
+    cluster_give(&cluster, 0, "a", "x", cluster_tock(&cluster), "s1", far, 1);
+    for (unsigned i = 0; i < 1100; i++) { /* so much that it cannot but be noticed */
+        cluster_give(&cluster, 1, "b", "x", cluster_tock(&cluster) + i, "w", 1, i + 1);
+    }
+    cluster_crash(&cluster, 1);
+    assert_int_equal(mkv_disk_restore(cluster.at[1].disk, copy), 0);
+    mkv_disk_free(copy);
+    cluster_start(&cluster, 1);
+    assert_true(cluster.at[1].report.restored);
+    assert_heals(10000);
+    cluster_write(&cluster, 1, "c", "y");
+    assert_true(cluster.at[1].seq > far);
+}
+
+/* --- Who is the later one of two ----------------------------------------------------------- */
+
+/* A ping that has the name of server 0. */
+static struct mkv_ping rival_ping(uint32_t state, uint64_t uptime_s, uint64_t nonce)
+{
+    struct mkv_ping ping = cluster_ping_of(&cluster, 1, 0);
+
+    ping.name = mkv_bytes_of("s0");
+    ping.state = state;
+    ping.uptime_s = uptime_s;
+    ping.nonce = nonce;
+    return ping;
+}
+
+static void hear_rival(struct mkv_ping ping, unsigned n)
+{
+    for (unsigned k = 0; k < n; k++) {
+        ping.number++;
+        cluster_send_ping(&cluster, &ping);
+        run(600);
+    }
+}
+
+static void test_ready_comes_before_joining(void **state)
+{
+    (void)state;
+    cluster_puppet(&cluster, 1);
+    start_many(1);
+    hear_rival(rival_ping(MKV_ACT_JOINING, 100000, 5), 4);
+    assert_false(cluster.at[0].stopped);
+    assert_true(cluster_said(&cluster, 0, "it should stop, as the later one"));
+    again(state);
+
+    cluster_puppet(&cluster, 1);
+    cluster_start(&cluster, 0);
+    run(500);
+    hear_rival(rival_ping(MKV_ACT_READY, 0, 5), 4);
+    assert_true(cluster.at[0].stopped);
+    assert_false(cluster_ready(&cluster, 0));
+}
+
+/* Neither by state nor by the time that it runs: the greater nonce. */
+static void test_started_together(void **state)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        cluster_puppet(&cluster, 1);
+        start_many(1);
+        hear_rival(
+            rival_ping(MKV_ACT_READY, cluster.at[0].ping.uptime_s, i == 0 ? 5 : UINT64_C(1) << 40),
+            4);
+        assert_int_equal(cluster.at[0].stopped, i == 0);
+        again(state);
+    }
+}
+
+/* One ping may be an old one, or a copy of it; two in a moment, too. */
+static void test_a_rival_is_not_believed_at_once(void **state)
+{
+    struct mkv_ping ping;
+
+    (void)state;
+    cluster_puppet(&cluster, 1);
+    start_many(1);
+    ping = rival_ping(MKV_ACT_READY, 100000, 5);
+    for (unsigned k = 0; k < 4; k++) {
+        cluster_send_ping(&cluster, &ping);
+        run(600);
+    }
+    assert_false(cluster.at[0].stopped);
+    ping.nonce++;
+    for (unsigned k = 0; k < 4; k++) {
+        ping.number++;
+        cluster_send_ping(&cluster, &ping);
+        run(10);
+    }
+    assert_false(cluster.at[0].stopped);
+    hear_rival(ping, 2);
+    assert_true(cluster.at[0].stopped);
+}
+
+/* A newcomer does not join those who speak otherwise. */
+static void test_another_protocol(void **state)
+{
+    struct mkv_ping ping;
+
+    (void)state;
+    cluster_puppet(&cluster, 1);
+    cluster_start(&cluster, 0);
+    run(1);
+    ping = cluster_ping_of(&cluster, 1, 0);
+    ping.versions = (struct mkv_versions){2, 3};
+    ping.state = MKV_ACT_JOINING; /* who comes first says what is spoken */
+    cluster_send_ping(&cluster, &ping);
+    run(100);
+    assert_false(cluster.at[0].stopped);
+    ping.number++;
+    ping.state = MKV_ACT_READY;
+    cluster_send_ping(&cluster, &ping);
+    run(100);
+    assert_true(cluster.at[0].stopped);
+    assert_true(cluster_said(&cluster, 0, "protocol 2 to 3; this one"));
+}
+
+/* A ping of the boot before that comes late says nothing, unless it goes on coming. */
+static void test_late_pings(void **state)
+{
+    struct mkv_ping before;
+    struct mkv_ping ping;
+
+    (void)state;
+    cluster_puppet(&cluster, 1);
+    cluster_start_with_member(&cluster);
+    before = cluster_other_ping(&cluster);
+    ping = before;
+    memcpy(ping.digest, cluster.at[0].ping.digest, sizeof(ping.digest));
+    cluster_send_ping(&cluster, &ping); /* that boot is heard */
+    ping.nonce++;
+    ping.number = 1;
+    cluster_send_ping(&cluster, &ping); /* and the next one */
+    before.number++;
+    cluster_send_ping(&cluster, &before);
+    run(5000);
+    assert_int_equal(cluster.at[0].n_dials, 0);
+    run(6000);
+    before.number++;
+    cluster_send_ping(&cluster, &before);
+    run(1000);
+    assert_true(cluster.at[0].n_dials > 0);
+}
+
+/* --- Who goes first ------------------------------------------------------------------------ */
+
+/* Whether server 0 starts alone although a puppet is joining, which says this. */
+static bool starts_beside(unsigned puppet, const struct mkv_ping *like)
+{
+    struct mkv_ping ping = *like;
+
+    cluster_uuid(puppet, ping.uuid);
+    memcpy(ping.cluster, ping.uuid, sizeof(ping.cluster));
+    for (unsigned k = 0; k < 8; k++) {
+        ping.number++;
+        cluster_send_ping(&cluster, &ping);
+        run(500);
+    }
+    return cluster_ready(&cluster, 0);
+}
+
+static struct mkv_ping joining_ping(unsigned puppet)
+{
+    struct mkv_ping ping;
+
+    cluster_puppet(&cluster, puppet);
+    cluster_start(&cluster, 0);
+    run(1);
+    ping = cluster_ping_of(&cluster, puppet, 0);
+    ping.state = MKV_ACT_JOINING;
+    assert_int_equal(cluster.at[0].ping.count, 0);
+    return ping;
+}
+
+static void test_an_empty_server_waits_for_others(void **state)
+{
+    struct mkv_ping ping;
+
+    ping = joining_ping(1); /* whose uuid is greater */
+    assert_false(starts_beside(1, &ping));
+    run(40000); /* but not for ever */
+    assert_true(cluster_ready(&cluster, 0));
+    again(state);
+
+    ping = joining_ping(1);
+    ping.floor = 10;
+    ping.horizon = 10;
+    ping.tock = 10;
+    assert_false(starts_beside(1, &ping));
+    again(state);
+
+    ping = joining_ping(1);
+    ping.count = 1;
+    assert_false(starts_beside(1, &ping));
+    again(state);
+
+    ping = joining_ping(1);
+    ping.members[0] = 1;
+    assert_false(starts_beside(1, &ping));
+}
+
+/* Whoever has something goes before whoever has nothing, whatever their uuids. */
+static void test_a_server_with_entries_goes_first(void **state)
+{
+    struct mkv_ping ping;
+
+    (void)state;
+    cluster_open_disk(&cluster, 0);
+    cluster_put(&cluster, 0, "a", "x", 1000);
+    cluster_close_disk(&cluster, 0);
+    cluster_puppet(&cluster, 1);
+    cluster_start(&cluster, 0);
+    run(1);
+    ping = cluster_ping_of(&cluster, 1, 0);
+    ping.state = MKV_ACT_JOINING;
+    ping.count = 0;
+    assert_true(starts_beside(1, &ping));
+}
+
+/* Of a cluster; its other member is not here, nor is whoever has something without a cluster. */
+static void test_a_member_goes_first(void **state)
+{
+    struct mkv_ping ping;
+
+    (void)state;
+    cluster_puppet(&cluster, 1);
+    cluster_start_with_member(&cluster);
+    cluster_crash(&cluster, 0);
+    run(60000);
+    cluster.at[0].alone = false;
+    cluster_puppet(&cluster, 2);
+    cluster_start(&cluster, 0);
+    run(1);
+    ping = cluster_ping_of(&cluster, 2, 0);
+    ping.state = MKV_ACT_JOINING;
+    ping.count = 1000;
+    memset(ping.members, 0, sizeof(ping.members));
+    assert_true(starts_beside(2, &ping));
+}
+
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_values_below_the_bound),
+        CASE(test_a_damaged_value_below_the_bound),
+        CASE(test_a_list_from_the_future),
+        CASE(test_numbers_of_a_restored_server),
+        CASE(test_ready_comes_before_joining),
+        CASE(test_started_together),
+        CASE(test_a_rival_is_not_believed_at_once),
+        CASE(test_another_protocol),
+        CASE(test_late_pings),
+        CASE(test_an_empty_server_waits_for_others),
+        CASE(test_a_server_with_entries_goes_first),
+        CASE(test_a_member_goes_first),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
