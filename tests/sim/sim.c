@@ -270,10 +270,16 @@ static void storm(struct sim *sim)
     sim_run_until(sim, sim->now_ms + sim->plan.storm_ms);
 }
 
+/* Between two pings of a server. */
+static int64_t period_ms(const struct sim *sim)
+{
+    return (sim->rates.of[FAULT_LOOP] > 0 ? LOOP_PERIODS : 1) * sim->times.ping_ms;
+}
+
 /* Waits until all are equal. */
 static void converge(struct sim *sim)
 {
-    int64_t ping_ms = sim->times.ping_ms;
+    int64_t ping_ms = period_ms(sim);
     int64_t begin_ms = sim->now_ms;
     char text[300];
 
@@ -339,7 +345,7 @@ static void check_quiet(struct sim *sim)
  */
 static void check_rest(struct sim *sim)
 {
-    int64_t ping_ms = (sim->rates.of[FAULT_LOOP] > 0 ? LOOP_PERIODS : 1) * sim->times.ping_ms;
+    int64_t ping_ms = period_ms(sim);
     uint64_t n_commits = 0;
 
     if (sim->result.failed || !check_members(sim)) {
