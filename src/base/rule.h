@@ -33,6 +33,7 @@
     X(JOIN_UNSURE)     /* whoever may not be what the others know joins as unknown */              \
     X(RESTORED_WAITS)  /* a store that is a copy of an earlier state does not start alone */       \
     X(PLACE_NONCE)     /* a place counts only within its boot's range */                           \
+    X(PLACE_ENDS)      /* ... and as long as nothing was removed that is told to nobody */         \
     X(PULL_ATOMIC)     /* the checkpoint is committed with the data it stands for */               \
     X(MARK_BEFORE)     /* a pull completes up to the horizon of before it */                       \
     X(MARK_MEMBERS)    /* ... if both agree on who the members are */                              \
@@ -44,6 +45,7 @@
     X(FLOOR_MEMBERS)   /* ... all of whom agree on who the members are */                          \
     X(FLOOR_HEARD)     /* ... and have been heard since this boot */                               \
     X(FLOOR_ADOPT)     /* another's floor is taken over only by who is complete up to it */        \
+    X(ONE_ACTS)        /* of those who could, the first acts; two that do, do no harm */           \
     X(COMMIT_FIRST)    /* what is said has been committed before */
 /* clang-format on */
 

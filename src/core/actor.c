@@ -88,7 +88,8 @@ uint32_t mkv_actor_rank(const struct mkv_server *server, struct mkv_now now, str
     const struct mkv_known *known;
 
     while ((known = mkv_map_each(&server->cluster.known, &cursor)) != NULL) {
-        if (mkv_actor_serves(server, now, known) && mkv_actor_weight(id, known->ping.uuid) < own) {
+        if (mkv_actor_serves(server, now, known) && mkv_actor_weight(id, known->ping.uuid) < own &&
+            MKV_RULE(ONE_ACTS)) {
             rank++;
         }
     }

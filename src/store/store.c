@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/assert.h"
 #include "base/mem.h"
+#include "base/rule.h"
 #include "store/inner.h"
 #include "store/meta.h"
 #include "store/row.h"
@@ -221,7 +222,7 @@ static int remove_entry(struct mkv_store *store, const struct mkv_tree_entry *en
     (void)mkv_tree_withdraw(&store->tree, entry->key, &store->changes[store->n_changes]);
     error = append_scratch(store);
     store->forgotten.last = store->position;
-    if (store->forgotten.until < until) {
+    if (store->forgotten.until < until && MKV_RULE(PLACE_ENDS)) {
         store->forgotten.until = until;
     }
     return error;

@@ -385,6 +385,25 @@ static void test_mark_before(void **state)
     assert_int_equal(first()->ping.complete, horizon + 2);
 }
 
+/* Whoever read up to a place behind which something is forgotten must not read on from there. */
+static void test_place_ends(void **state)
+{
+    struct mkv_place before;
+    struct mkv_place behind;
+
+    (void)state;
+    start_alone();
+    cluster_write(&cluster, 0, "t", "x");
+    before = mkv_store_place(first()->store);
+    cluster_write(&cluster, 0, "t", NULL);
+    behind = mkv_store_place(first()->store);
+    assert_true(mkv_store_place_valid(first()->store, before));
+    run(PAST_HORIZON);
+    assert_null(cluster_held(&cluster, 0, "t"));
+    assert_false(mkv_store_place_valid(first()->store, before));
+    assert_true(mkv_store_place_valid(first()->store, behind));
+}
+
 /* They may have counted one less than we do, when they said what they have. */
 static void test_mark_members(void **state)
 {
@@ -574,12 +593,13 @@ static void test_floor_far_ahead(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_order_total),  CASE(test_order_value),   CASE(test_tock_follows),
-        CASE(test_tock_kept),    CASE(test_commit_first),  CASE(test_join_marker),
-        CASE(test_join_known),   CASE(test_join_unsure),   CASE(test_mark_members),
-        CASE(test_members_only), CASE(test_members_agree), CASE(test_pull_atomic),
-        CASE(test_mark_before),  CASE(test_frozen_skips),  CASE(test_floor_members),
-        CASE(test_floor_heard),  CASE(test_floor_adopt),   CASE(test_floor_far_ahead),
+        CASE(test_order_total),     CASE(test_order_value),   CASE(test_tock_follows),
+        CASE(test_tock_kept),       CASE(test_commit_first),  CASE(test_join_marker),
+        CASE(test_join_known),      CASE(test_join_unsure),   CASE(test_mark_members),
+        CASE(test_members_only),    CASE(test_members_agree), CASE(test_place_ends),
+        CASE(test_pull_atomic),     CASE(test_mark_before),   CASE(test_frozen_skips),
+        CASE(test_floor_members),   CASE(test_floor_heard),   CASE(test_floor_adopt),
+        CASE(test_floor_far_ahead),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

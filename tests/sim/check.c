@@ -434,7 +434,7 @@ void check_end(struct sim *sim)
         if (!is_wanted(machine)) {
             continue;
         }
-        mkv_tree_check(mkv_store_tree(machine->store));
+        audit_feed(sim, machine);
         check_truth(sim, machine);
         if (first != NULL) {
             check_bytes(sim, first, machine);

@@ -47,8 +47,12 @@ static int open_store(struct sim *sim, struct machine *machine, struct mkv_store
     prng_fill(&sim->prng, options.id, sizeof(options.id));
     memset(options.digest_key, 9, sizeof(options.digest_key));
     error = mkv_store_open_disk(machine->disk, &options, &machine->store, ret_report);
+    if (error == 0 && !machine->damaged && !machine->replaced) {
+        audit_starts(sim, machine);
+    }
     if (error == 0 && (machine->damaged || machine->replaced)) {
         oracle_look_anew(sim, machine, machine->damaged && ret_report->n_corrupt > 0);
+        machine->audit.mark.has = machine->audit.mark.has && !machine->damaged; /* nobody is told */
         machine->damaged = false;
         machine->replaced = false;
     }
@@ -118,6 +122,10 @@ void machine_kill(struct sim *sim, struct machine *machine, bool silently)
     }
     mkv_server_node_free(machine->node);
     mkv_store_close(machine->store);
+    audit_ends(machine);
+    if (sim->options.plants) {
+        audit_plant_end(machine);
+    }
     machine->node = NULL;
     machine->store = NULL;
     machine->mqtt = NULL;
@@ -152,6 +160,7 @@ void machine_lose_disk(struct machine *machine)
 {
     mkv_disk_free(machine->disk);
     machine->disk = NULL;
+    audit_ends(machine);
     memcpy(machine->lost_uuid, machine->uuid, sizeof(machine->lost_uuid));
     machine->n_lost++;
     machine->sim->n_upsets++;
@@ -258,4 +267,5 @@ void machine_deinit(struct machine *machine)
     }
     mkv_disk_free(machine->disk);
     mkv_disk_free(machine->backup.disk);
+    audit_deinit(&machine->audit);
 }

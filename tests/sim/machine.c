@@ -11,6 +11,7 @@
 #define MQTT_RETRY_MS 1000
 #define RESTART_MS    1000 /* after a failure */
 #define STOPPED_MS    20000
+#define PINGS_AUDITED 3 /* at each so many, its store is looked into */
 
 static const char *const services[] = {"query", "birth", "act", "server"};
 
@@ -214,6 +215,9 @@ static void publish(struct sim *sim, struct machine *machine, const struct mkv_o
             return;
         }
         check_ping(sim, machine, &ping);
+        if (ping.number % PINGS_AUDITED == 0 && !mkv_store_dirty(machine->store)) {
+            audit_feed(sim, machine);
+        }
     } else if (mkv_topic_is_svc(sim_root, "server", output->topic)) {
         reach(&sim->reach, REACH_QUERIED);
     } else {
@@ -314,6 +318,9 @@ void machine_after(struct sim *sim, struct machine *machine)
 {
     struct mkv_output output;
 
+    if (sim->options.plants && !mkv_store_dirty(machine->store)) {
+        audit_plant_commit(machine);
+    }
     oracle_look(sim, machine);
     if (machine->mute_in > 0 && --machine->mute_in == 0) {
         reach(&sim->reach, REACH_KILLED_MUTE);

@@ -6,6 +6,7 @@
 #ifndef MKV_TESTS_SIM_MACHINE_H
 #define MKV_TESTS_SIM_MACHINE_H
 
+#include "audit.h"
 #include "net.h"
 #include "node/server.h"
 #include "oracle.h"
@@ -98,6 +99,7 @@ struct machine {
     /* for the oracle */
     struct machine_ack acks[MACHINE_ACKS_MAX]; /* to be looked into when all is committed */
     unsigned n_acks;
+    struct audit audit;
     struct mkv_digest seen;          /* of its whole tree, when last looked at */
     uint64_t commits;                /* of its disk, then */
     struct record last;              /* what it has */

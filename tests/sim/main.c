@@ -20,7 +20,6 @@ struct command {
     bool counts;
     bool complete; /* what was never reached is a failure */
     bool stop;
-    bool is_mutant; /* a failure is what is wanted */
     bool is_suite;
     struct suite suite;
     char words[400]; /* the options that choose faults, to be repeated */
@@ -34,6 +33,8 @@ static void usage(void)
            "  -j N               so many processes\n"
            "  --only FAULT,...   no others; --without FAULT,...: not these\n"
            "  --mutant RULE      that rule of the server is off; status 1 if nobody notices\n"
+           "  --plant            a server's last commit is lost when it ends; status 1 if nobody "
+           "notices\n"
            "  --servers N        not more than so many\n"
            "  --trace            tell what happens\n"
            "  --steps            show what the seed has drawn\n"
@@ -105,9 +106,13 @@ static bool read_flag(struct command *command, const char *name)
         bool *flag;
         bool to;
     } flags[] = {
-        {"--trace", &command->options.trace, true}, {"--steps", &command->steps, true},
-        {"--no-shrink", &command->shrinks, false},  {"--stop", &command->stop, true},
-        {"--counts", &command->counts, true},       {"--complete", &command->complete, true},
+        {"--trace", &command->options.trace, true},
+        {"--steps", &command->steps, true},
+        {"--plant", &command->options.plants, true},
+        {"--no-shrink", &command->shrinks, false},
+        {"--stop", &command->stop, true},
+        {"--counts", &command->counts, true},
+        {"--complete", &command->complete, true},
     };
 
     for (unsigned i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
@@ -169,7 +174,6 @@ static bool read_option(struct command *command, const char *name, const char *v
     }
     if (strcmp(name, "--mutant") == 0) {
         command->options.rule_off = rule_named(value);
-        command->is_mutant = true;
         return command->options.rule_off != MKV_RULES_N;
     }
     return false;
@@ -200,6 +204,12 @@ static bool read_command(struct command *command, int argc, char **argv)
     return true;
 }
 
+/* Something is amiss on purpose, and that must be noticed. */
+static bool wants_failure(const struct command *command)
+{
+    return command->options.rule_off != MKV_RULES_N || command->options.plants;
+}
+
 static int run_range(const struct command *command)
 {
     static struct tally tally;
@@ -216,7 +226,7 @@ static int run_range(const struct command *command)
         missing = reach_report(&tally.reached, command->counts);
     }
     report_tally(&tally, report_seconds() - begin);
-    if (command->is_mutant) {
+    if (wants_failure(command)) {
         return tally.n_failed > 0 ? 0 : 1;
     }
     return tally.n_failed > 0 || (command->complete && missing > 0) ? 1 : 0;
@@ -250,7 +260,7 @@ static int run_single(const struct command *command)
     if (command->counts) {
         (void)reach_report(&result.reached, true);
     }
-    return result.failed != command->is_mutant ? 1 : 0;
+    return result.failed != wants_failure(command) ? 1 : 0;
 }
 
 int main(int argc, char **argv)

@@ -39,6 +39,9 @@
     X(REST,              "nothing is left to be forgotten")                                        \
     X(EVICTED,           "a server is evicted (35)")                                               \
     X(HEALED,            "what lies below the floor is read from another")                        \
+    X(REOPENED,          "a store is opened again with what it held")                              \
+    X(PLACE_HELD,        "a place that was told before is still valid")                            \
+    X(PLACE_ENDED,       "... and one is not any more (28)")                                       \
     X(FLOOR,             "a floor is raised (34)")                                                  \
     X(QUERIED,           "a client finds its server by MQTT")
 /* clang-format on */

@@ -37,6 +37,7 @@ struct sim_options {
     bool trace;
     bool allowed[FAULTS_N];
     enum mkv_rule rule_off; /* MKV_RULES_N: all are on */
+    bool plants;            /* commits are lost, which must be noticed */
     unsigned n_machines;    /* at most; 0: as drawn */
     const bool *skipped;    /* NULL, or one for each step: leave it out */
 };
