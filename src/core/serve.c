@@ -420,6 +420,9 @@ int mkv_serve_frame(struct mkv_server *server,
     case MKV_FRAME_REPORT:
     case MKV_FRAME_PONG:
     case MKV_FRAME_PEER:
+    case MKV_FRAME_CHALLENGE:
+    case MKV_FRAME_RESPONSE:
+    case MKV_FRAME_PASSWD:
     case MKV_FRAME_VOUCHED:
     case MKV_FRAME_SUMS:
     case MKV_FRAME_REPORTS:

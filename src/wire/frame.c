@@ -39,6 +39,7 @@ static const struct mkv_field auth_fields[] = {
     {2, MKV_FIELD_TEXT, AT(auth.mechanism), RANGE(0, MKV_TEXT_MAX)},
     {3, MKV_FIELD_SESSION, AT(auth.session), HAS(auth.resume)},
     {4, MKV_FIELD_BYTES, AT(auth.token), HAS(auth.resume), RANGE(1, MKV_TOKEN_MAX)},
+    {5, MKV_FIELD_BYTES, AT(auth.initial), OPTIONAL, RANGE(1, MKV_SASL_MAX)},
 };
 
 static const struct mkv_field session_fields[] = {
@@ -233,6 +234,20 @@ static const struct mkv_field evict_fields[] = {
     {2, MKV_FIELD_ID16, AT(uuid)},
 };
 
+static const struct mkv_field sasl_fields[] = {
+    {2, MKV_FIELD_BYTES, AT(sasl), RANGE(0, MKV_SASL_MAX)},
+};
+
+static const struct mkv_field passwd_fields[] = {
+    {REQUEST_ID},
+    {2, MKV_FIELD_TEXT, AT(passwd.user), RANGE(1, MKV_SCRAM_USER_MAX)},
+    {3, MKV_FIELD_U32, AT(passwd.iterations),
+     RANGE(MKV_SCRAM_ITERATIONS_MIN, MKV_SCRAM_ITERATIONS_MAX)},
+    {4, MKV_FIELD_BYTES, AT(passwd.salt), RANGE(MKV_SCRAM_SALT_MIN, MKV_SCRAM_SALT_MAX)},
+    {5, MKV_FIELD_BYTES, AT(passwd.stored_key), RANGE(MKV_SCRAM_KEY_LEN, MKV_SCRAM_KEY_LEN)},
+    {6, MKV_FIELD_BYTES, AT(passwd.server_key), RANGE(MKV_SCRAM_KEY_LEN, MKV_SCRAM_KEY_LEN)},
+};
+
 /* Requests without a parameter. */
 static const struct mkv_field id_fields[] = {{REQUEST_ID}};
 
@@ -279,6 +294,9 @@ static const struct mkv_fields fields_of_kind[] = {
     [MKV_FRAME_FETCH] = FIELDS(fetch_fields),
     [MKV_FRAME_SERVERS] = FIELDS(servers_fields),
     [MKV_FRAME_EVICT] = FIELDS(evict_fields),
+    [MKV_FRAME_PASSWD] = FIELDS(passwd_fields),
+    [MKV_FRAME_CHALLENGE] = FIELDS(sasl_fields),
+    [MKV_FRAME_RESPONSE] = FIELDS(sasl_fields),
     [MKV_FRAME_VOUCHED] = FIELDS(vouched_fields),
     [MKV_FRAME_SUMS] = FIELDS(sums_fields),
     [MKV_FRAME_REPORTS] = FIELDS(reports_fields),

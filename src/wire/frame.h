@@ -24,6 +24,8 @@ enum mkv_frame_kind {
     MKV_FRAME_ERROR = 5,
     MKV_FRAME_BYE = 6,
     MKV_FRAME_PEER = 7,
+    MKV_FRAME_CHALLENGE = 8,
+    MKV_FRAME_RESPONSE = 9,
     MKV_FRAME_ACK = 10,
     MKV_FRAME_NACK = 11,
     MKV_FRAME_CONFLICT = 12,
@@ -43,6 +45,7 @@ enum mkv_frame_kind {
     MKV_FRAME_CREDIT = 30,
     MKV_FRAME_CANCEL = 31,
     MKV_FRAME_EVICT = 32,
+    MKV_FRAME_PASSWD = 33,
     MKV_FRAME_DATA = 40,
     MKV_FRAME_END = 41,
     MKV_FRAME_CHILDREN = 42,
@@ -59,6 +62,7 @@ enum mkv_frame_kind {
 #define MKV_FEATURES_MAX   16U
 #define MKV_MECHANISMS_MAX 8U
 #define MKV_TOKEN_MAX      64U
+#define MKV_SASL_MAX       4096U /* bytes of one message of an authentication */
 #define MKV_TEXT_MAX       1024U /* bytes of any text for people in a frame; longer: TOO_LARGE */
 
 #define MKV_CREDIT_DEFAULT 4U /* pages that may be sent if the request does not say */
@@ -96,6 +100,7 @@ struct mkv_frame_auth {
     bool resume;
     struct mkv_birth session; /* to be resumed; only with @resume, like the token */
     struct mkv_bytes token;
+    struct mkv_bytes initial; /* the mechanism's first message; empty: none */
 };
 
 struct mkv_frame_session {
@@ -223,6 +228,22 @@ struct mkv_frame_vouched {
     struct mkv_place seen; /* of the asker's log: up to where it was read */
 };
 
+/* A user's new password, as SCRAM-SHA-256 keeps it (RFC 5802, RFC 7677). */
+#define MKV_SCRAM_USER_MAX       64U
+#define MKV_SCRAM_ITERATIONS_MIN 4096U
+#define MKV_SCRAM_ITERATIONS_MAX 10000000U
+#define MKV_SCRAM_SALT_MIN       8U
+#define MKV_SCRAM_SALT_MAX       64U
+#define MKV_SCRAM_KEY_LEN        32U
+
+struct mkv_frame_passwd {
+    struct mkv_bytes user;
+    uint32_t iterations;
+    struct mkv_bytes salt;
+    struct mkv_bytes stored_key;
+    struct mkv_bytes server_key;
+};
+
 struct mkv_frame {
     enum mkv_frame_kind kind;
     uint64_t id; /* 0: none.  Required by 20..59; optional for error. */
@@ -255,6 +276,8 @@ struct mkv_frame {
         struct mkv_bytes sums;          /* sums: one raw list */
         struct mkv_bytes reports;       /* reports: one raw list of maps as in `report` */
         uint8_t uuid[MKV_STORE_ID_LEN]; /* evict */
+        struct mkv_bytes sasl;          /* challenge, response */
+        struct mkv_frame_passwd passwd;
     };
 };
 

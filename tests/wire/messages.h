@@ -34,6 +34,9 @@ void messages_conflict_row(struct messages *m, struct mkv_conflict_row *ret_row)
 /* The id is drawn for the kinds that need one. */
 void messages_frame(struct messages *m, enum mkv_frame_kind kind, struct mkv_frame *ret_frame);
 
+/* The body of those that log in; nothing for other kinds. */
+void messages_login(struct messages *m, struct mkv_frame *frame);
+
 bool messages_same_update(const struct mkv_update *a, const struct mkv_update *b);
 bool messages_same_query(const struct mkv_query *a, const struct mkv_query *b);
 bool messages_same_server_reply(const struct mkv_server_reply *a, const struct mkv_server_reply *b);

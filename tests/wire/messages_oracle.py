@@ -328,7 +328,7 @@ REQUEST = {**KIND, 1: positive}
 CREDIT = {7: small(1)}
 FRAMES = {
     1: ({**KIND, 2: versions, 3: texts(16, 1024), 4: PEOPLE}, {5: NAMED, 6: texts(8, 1024)}),
-    2: ({**KIND, 2: PEOPLE}, {3: session, 4: TOKEN}),
+    2: ({**KIND, 2: PEOPLE}, {3: session, 4: TOKEN, 5: octets(1, 4096)}),
     3: ({**KIND, 2: NAMED, 3: positive, 4: text(256, 1), 5: ADDRESSES, 6: text(65535), 9: small(0, 0),
          10: small(0, 1), 11: small(0, 1), 12: id16, 13: id16, 14: tock, 15: Reader.boolean,
          16: TOKEN, 17: tock}, {7: text(65535), 8: text(65535)}),
@@ -336,6 +336,8 @@ FRAMES = {
     5: ({**KIND, 2: code, 3: PEOPLE}, {1: positive}),
     6: (KIND, {2: tock}),
     7: ({**KIND, 2: NAMED, 3: id16, 4: place, 5: small(0, 1)}, {}),
+    8: ({**KIND, 2: octets(0, 4096)}, {}),
+    9: ({**KIND, 2: octets(0, 4096)}, {}),
     10: ({**KIND, 2: tock, 3: small(1), 4: tock}, {}),
     11: ({**KIND, 2: positive, 3: code, 4: PEOPLE}, {}),
     12: ({**KIND, 2: path, 3: small(0, 1), 4: entry, 5: entry}, {6: Reader.uint}),
@@ -355,6 +357,8 @@ FRAMES = {
     30: ({**REQUEST, 2: small(1)}, {}),
     31: (REQUEST, {}),
     32: ({**REQUEST, 2: id16}, {}),
+    33: ({**REQUEST, 2: text(64, 1), 3: small(4096, 10**7), 4: octets(8, 64), 5: octets(32, 32),
+          6: octets(32, 32)}, {}),
     40: ({**REQUEST, 2: rows}, {3: place}),
     41: ({**REQUEST, 2: Reader.uint}, {3: place}),
     42: ({**REQUEST, 2: children}, {}),

@@ -68,7 +68,7 @@ static bool same_hello(const struct mkv_frame_hello *a, const struct mkv_frame_h
 static bool same_auth(const struct mkv_frame_auth *a, const struct mkv_frame_auth *b)
 {
     return SAME_BYTES(mechanism) && SAME(resume) && messages_same_birth(&a->session, &b->session) &&
-           SAME_BYTES(token);
+           SAME_BYTES(token) && SAME_BYTES(initial);
 }
 
 static bool same_session(const struct mkv_frame_session *a, const struct mkv_frame_session *b)
@@ -130,6 +130,12 @@ static struct mkv_bytes raw_of(const struct mkv_frame *frame)
     default:
         return frame->report;
     }
+}
+
+static bool same_passwd(const struct mkv_frame_passwd *a, const struct mkv_frame_passwd *b)
+{
+    return SAME_BYTES(user) && SAME(iterations) && SAME_BYTES(salt) && SAME_BYTES(stored_key) &&
+           SAME_BYTES(server_key);
 }
 
 static bool same_body(const struct mkv_frame *a, const struct mkv_frame *b)
@@ -197,6 +203,11 @@ static bool same_body(const struct mkv_frame *a, const struct mkv_frame *b)
         return mkv_bytes_equal(raw_of(a), raw_of(b));
     case MKV_FRAME_EVICT:
         return SAME_ID16(uuid);
+    case MKV_FRAME_CHALLENGE:
+    case MKV_FRAME_RESPONSE:
+        return SAME_BYTES(sasl);
+    case MKV_FRAME_PASSWD:
+        return same_passwd(&a->passwd, &b->passwd);
     }
     return false;
 }
