@@ -173,6 +173,7 @@ static void take_output(unsigned i, const struct mkv_output *output)
     case MKV_OUTPUT_CLOSE:
         send(i, output);
         break;
+    case MKV_OUTPUT_SASL: /* nobody logs in by password here */
     case MKV_OUTPUT_STOP:
     case MKV_OUTPUT_LOG:
         if (getenv("VERBOSE") != NULL) {

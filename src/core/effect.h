@@ -33,6 +33,15 @@ void mkv_effect_send(struct mkv_effects *effects, uint64_t link, const struct mk
 /* Closes the link once everything sent before is out. */
 void mkv_effect_close(struct mkv_effects *effects, uint64_t link);
 
+/*
+ * Has a message of an authentication looked at: @mechanism begins one, empty it goes on with that of this
+ * link.  mkv_server_judged() tells what came of it.
+ */
+void mkv_effect_sasl(struct mkv_effects *effects,
+                     uint64_t link,
+                     struct mkv_bytes mechanism,
+                     struct mkv_bytes message);
+
 /* Publishes the update on the topic of @key. */
 void mkv_effect_publish(struct mkv_effects *effects,
                         struct mkv_bytes key,

@@ -13,14 +13,17 @@
 #define SEQ_RESERVE   65536U /* session numbers that can be given out without writing */
 #define SEQ_DRAWN     (UINT64_C(1) << 55) /* those drawn at random begin here */
 
+/* By which one gets in without a password. */
 static struct mkv_bytes mechanism_of(enum mkv_peer_kind peer)
 {
     switch (peer) {
     case MKV_PEER_SAME_USER:
+    case MKV_PEER_CERTIFIED:  /* if the certificate names a user */
     case MKV_PEER_OTHER_USER: /* if there is a user with that Unix user id */
         return mkv_bytes_of("EXTERNAL");
     case MKV_PEER_LOOPBACK:
         return mkv_bytes_of("ANONYMOUS");
+    case MKV_PEER_SECURE:
     case MKV_PEER_REMOTE:
         break;
     }
@@ -40,6 +43,7 @@ void mkv_handshake_greet(struct mkv_server *server, const struct mkv_server_link
     if (mechanism.len > 0) {
         frame.hello.mechanisms.at[frame.hello.mechanisms.n++] = mechanism;
     }
+    mkv_login_offer(link, &frame.hello.mechanisms);
     mkv_effect_send(server->effects, link->number, &frame);
 }
 
@@ -338,6 +342,19 @@ static int take_user(struct mkv_server *server, struct mkv_server_link *link, bo
     return error;
 }
 
+int mkv_handshake_enter(struct mkv_server *server,
+                        struct mkv_now now,
+                        struct mkv_server_link *link,
+                        const struct mkv_frame_auth *auth)
+{
+    if (!server->cluster.ready) {
+        mkv_server_send_error(server, link, 0, MKV_E_BUSY,
+                              "this server is still joining the others; try again, or another one");
+        return 0;
+    }
+    return open_session(server, now, link, auth);
+}
+
 static int take_auth(struct mkv_server *server,
                      struct mkv_now now,
                      struct mkv_server_link *link,
@@ -346,12 +363,11 @@ static int take_auth(struct mkv_server *server,
     struct mkv_bytes mechanism = mechanism_of(link->peer);
     bool may = true;
 
-    if (mechanism.len == 0) {
-        mkv_server_send_error(server, link, 0, MKV_E_NOT_AUTHORISED,
-                              "not authorised: only from this machine may anybody connect");
+    if (mkv_login_is_offered(link, auth->mechanism)) {
+        mkv_login_begin(server, link, auth);
         return 0;
     }
-    if (!mkv_bytes_equal(auth->mechanism, mechanism)) {
+    if (mechanism.len == 0 || !mkv_bytes_equal(auth->mechanism, mechanism)) {
         mkv_server_send_error(server, link, 0, MKV_E_NOT_AUTHORISED,
                               "this mechanism is not offered here");
         return 0;
@@ -363,16 +379,18 @@ static int take_auth(struct mkv_server *server,
             return error;
         }
     }
+    if (link->peer == MKV_PEER_CERTIFIED) {
+        int error = mkv_login_certified(server, link, &may);
+
+        if (error != 0 || !may) {
+            return error;
+        }
+    }
     if (link->is_peer) {
         send_peer(server, link);
         return 0;
     }
-    if (!server->cluster.ready) {
-        mkv_server_send_error(server, link, 0, MKV_E_BUSY,
-                              "this server is still joining the others; try again, or another one");
-        return 0;
-    }
-    return open_session(server, now, link, auth);
+    return mkv_handshake_enter(server, now, link, auth);
 }
 
 int mkv_handshake_frame(struct mkv_server *server,
@@ -385,6 +403,10 @@ int mkv_handshake_frame(struct mkv_server *server,
     }
     if (link->state == LINK_LOGIN && frame->kind == MKV_FRAME_AUTH) {
         return take_auth(server, now, link, &frame->auth);
+    }
+    if (link->state == LINK_ANSWERING && frame->kind == MKV_FRAME_RESPONSE) {
+        mkv_login_go_on(server, link, frame->sasl);
+        return 0;
     }
     mkv_server_send_error(server, link, 0, MKV_E_UNEXPECTED, "log in first: hello, then auth");
     return 0;

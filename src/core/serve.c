@@ -378,6 +378,8 @@ int mkv_serve_frame(struct mkv_server *server,
         return check(server, link, frame);
     case MKV_FRAME_STATUS:
         return report(server, now, link, frame);
+    case MKV_FRAME_PASSWD:
+        return mkv_login_passwd(server, now, link, frame);
     case MKV_FRAME_EVICT:
         return mkv_servers_evict(server, now, link, frame);
     case MKV_FRAME_PING:
@@ -422,7 +424,6 @@ int mkv_serve_frame(struct mkv_server *server,
     case MKV_FRAME_PEER:
     case MKV_FRAME_CHALLENGE:
     case MKV_FRAME_RESPONSE:
-    case MKV_FRAME_PASSWD:
     case MKV_FRAME_VOUCHED:
     case MKV_FRAME_SUMS:
     case MKV_FRAME_REPORTS:

@@ -79,6 +79,16 @@ enum mkv_peer_kind {
     MKV_PEER_OTHER_USER, /* ... another one, who may be one of our users */
     MKV_PEER_LOOPBACK,   /* TCP from this machine */
     MKV_PEER_REMOTE,
+    MKV_PEER_SECURE,    /* TLS */
+    MKV_PEER_CERTIFIED, /* TLS, with a certificate: mkv_server_link_user() says whose */
+};
+
+/* How far somebody got who logs in by password: see mkv_effect_sasl(). */
+struct mkv_judgement {
+    int error; /* refused */
+    bool done; /* @user is who it is */
+    struct mkv_bytes user;
+    struct mkv_bytes answer; /* to be sent */
 };
 
 struct mkv_server;
@@ -104,6 +114,13 @@ int mkv_server_link_opened(struct mkv_server *server,
                            enum mkv_peer_kind peer) MKV_MUST_CHECK;
 /* Who is at the other end of such a link, of MKV_PEER_OTHER_USER; right after it was opened. */
 void mkv_server_link_uid(struct mkv_server *server, uint64_t number, uint32_t uid);
+/* The common name in the certificate of one of MKV_PEER_CERTIFIED; right after it was opened. */
+void mkv_server_link_user(struct mkv_server *server, uint64_t number, struct mkv_bytes name);
+/* What came of mkv_effect_sasl(). */
+int mkv_server_judged(struct mkv_server *server,
+                      struct mkv_now now,
+                      uint64_t number,
+                      const struct mkv_judgement *judgement) MKV_MUST_CHECK;
 int mkv_server_link_closed(struct mkv_server *server,
                            struct mkv_now now,
                            uint64_t number) MKV_MUST_CHECK;

@@ -19,8 +19,10 @@
 #include "core/tock.h"
 
 enum link_state {
-    LINK_GREETING, /* we said hello, and wait for theirs */
-    LINK_LOGIN,    /* wait for auth */
+    LINK_GREETING,  /* we said hello, and wait for theirs */
+    LINK_LOGIN,     /* wait for auth */
+    LINK_JUDGING,   /* by password: what it sent is being looked at */
+    LINK_ANSWERING, /* by password: wait for its response */
     LINK_OPEN,
     LINK_CLOSING, /* told to close; what still arrives is ignored */
 };
@@ -35,6 +37,16 @@ struct mkv_vouch_wait {
     char name[MKV_NAME_MAX + 1];
 };
 
+/* What somebody who logs in by password wants to go on with. */
+struct mkv_login {
+    bool resume;
+    uint64_t seq;
+    size_t name_len;
+    uint8_t name[MKV_NAME_MAX];
+    size_t token_len;
+    uint8_t token[MKV_TOKEN_MAX];
+};
+
 struct mkv_server_link {
     uint64_t number;
     enum mkv_peer_kind peer;
@@ -45,6 +57,8 @@ struct mkv_server_link {
     char user[MKV_ACL_NAME_MAX + 1]; /* who has logged in; empty: somebody who may do everything */
     bool has_uid; /* of a unix socket's other end, which is neither ours nor root ... */
     uint32_t uid; /* ... this one */
+    char certified[MKV_ACL_NAME_MAX + 1]; /* whom its certificate names; empty: nobody */
+    struct mkv_login login;
     struct mkv_vouch_wait vouch;
     struct mkv_session *session; /* from LINK_OPEN on; not owned */
     bool congested;              /* its output has piled up */
@@ -188,6 +202,30 @@ int mkv_handshake_frame(struct mkv_server *server,
                         const struct mkv_frame *frame) MKV_MUST_CHECK;
 int mkv_handshake_reserve(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
 void mkv_handshake_greet(struct mkv_server *server, const struct mkv_server_link *link);
+
+/* Opens a session for whoever is at the other end: that has been found out. */
+int mkv_handshake_enter(struct mkv_server *server,
+                        struct mkv_now now,
+                        struct mkv_server_link *link,
+                        const struct mkv_frame_auth *auth) MKV_MUST_CHECK;
+
+/* login.c */
+void mkv_login_offer(const struct mkv_server_link *link, struct mkv_texts *mechanisms);
+bool mkv_login_is_offered(const struct mkv_server_link *link, struct mkv_bytes mechanism);
+void mkv_login_begin(struct mkv_server *server,
+                     struct mkv_server_link *link,
+                     const struct mkv_frame_auth *auth);
+void mkv_login_go_on(struct mkv_server *server,
+                     struct mkv_server_link *link,
+                     struct mkv_bytes response);
+/* The user that the certificate names; else it is refused. */
+int mkv_login_certified(struct mkv_server *server,
+                        struct mkv_server_link *link,
+                        bool *ret_may) MKV_MUST_CHECK;
+int mkv_login_passwd(struct mkv_server *server,
+                     struct mkv_now now,
+                     struct mkv_server_link *link,
+                     const struct mkv_frame *frame) MKV_MUST_CHECK;
 
 /* serve.c */
 int mkv_serve_frame(struct mkv_server *server,

@@ -240,6 +240,7 @@ static int start(struct daemon *daemon, struct mkv_why *why)
         error = mkv_daemon_open_listeners(daemon, why);
     }
     if (error == 0 && !daemon->ending) {
+        mkv_daemon_prepare_logins(daemon);
         error = make_node(daemon, why);
     }
     if (error == 0 && !daemon->ending) {

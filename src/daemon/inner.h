@@ -9,11 +9,13 @@
 #include "base/map.h"
 #include "daemon/daemon.h"
 #include "daemon/quarantine.h"
+#include "io/backoff.h"
 #include "io/broker.h"
 #include "io/link.h"
 #include "io/listener.h"
 #include "io/loop.h"
 #include "io/mqtt.h"
+#include "io/sasl.h"
 #include "io/signals.h"
 #include "io/tls.h"
 #include "node/server.h"
@@ -28,6 +30,7 @@ struct connection {
     struct daemon *daemon;
     uint64_t number;
     struct mkv_link *link; /* owned */
+    struct mkv_sasl *sasl; /* owned; while somebody logs in by password; or NULL */
     bool open;             /* false while it is being dialled */
 };
 
@@ -47,6 +50,8 @@ struct daemon {
     struct mkv_map connections; /* by number; owned */
     uint64_t n_connections;     /* numbers given out */
     struct mkv_server_node *node;
+    struct mkv_backoff backoff; /* of logins */
+    uint8_t fake_key[32];       /* of users that there are not */
     struct mkv_timer resubscribe;
     uint32_t asked;          /* bits: our subscriptions on the present connection that are ... */
     uint32_t granted;        /* ... on their way or granted, and those granted */
@@ -80,6 +85,10 @@ void mkv_daemon_say(const struct daemon *daemon, enum mkv_log_level level, const
 int mkv_daemon_open_listeners(struct daemon *daemon, struct mkv_why *why) MKV_MUST_CHECK;
 void mkv_daemon_dial(struct daemon *daemon, uint64_t number, struct mkv_bytes text);
 void mkv_daemon_close_links(struct daemon *daemon);
+
+/* login.c */
+void mkv_daemon_prepare_logins(struct daemon *daemon);
+void mkv_daemon_login(struct daemon *daemon, const struct mkv_output *output);
 
 /* bus.c */
 void mkv_daemon_say_ready(struct daemon *daemon);

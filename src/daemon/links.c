@@ -68,6 +68,7 @@ static void on_link_closed(void *context,
                                 error != 0 ? error : MKV_E_CLOSED);
     }
     mkv_link_free(link);
+    mkv_sasl_free(connection->sasl);
     mkv_mem_free(connection);
     mkv_daemon_pump(daemon);
 }
@@ -137,7 +138,10 @@ static enum mkv_peer_kind kind_of(const struct mkv_peer *peer)
     if (peer->is_unix) {
         return peer->uid == geteuid() || peer->uid == 0 ? MKV_PEER_SAME_USER : MKV_PEER_OTHER_USER;
     }
-    return peer->is_local && !peer->is_secure ? MKV_PEER_LOOPBACK : MKV_PEER_REMOTE;
+    if (peer->is_secure) {
+        return peer->user[0] != '\0' ? MKV_PEER_CERTIFIED : MKV_PEER_SECURE;
+    }
+    return peer->is_local ? MKV_PEER_LOOPBACK : MKV_PEER_REMOTE;
 }
 
 static void tell_opened(struct daemon *daemon, const struct connection *connection)
@@ -148,6 +152,8 @@ static void tell_opened(struct daemon *daemon, const struct connection *connecti
     mkv_server_node_link_opened(daemon->node, mkv_daemon_now(daemon), connection->number, kind);
     if (kind == MKV_PEER_OTHER_USER) {
         mkv_server_node_link_uid(daemon->node, connection->number, (uint32_t)peer->uid);
+    } else if (kind == MKV_PEER_CERTIFIED) {
+        mkv_server_node_link_user(daemon->node, connection->number, mkv_bytes_of(peer->user));
     }
 }
 
@@ -220,6 +226,7 @@ static void free_connections(struct daemon *daemon)
 
     while ((connection = mkv_map_each(&daemon->connections, &cursor)) != NULL) {
         mkv_link_free(connection->link);
+        mkv_sasl_free(connection->sasl);
         mkv_mem_free(connection);
     }
     mkv_map_deinit(&daemon->connections);

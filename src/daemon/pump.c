@@ -123,6 +123,9 @@ void mkv_daemon_pump(struct daemon *daemon)
         case MKV_OUTPUT_DIAL:
             mkv_daemon_dial(daemon, output.link, output.payload);
             break;
+        case MKV_OUTPUT_SASL:
+            mkv_daemon_login(daemon, &output);
+            break;
         case MKV_OUTPUT_STOP:
             stop(daemon, output.payload);
             break;

@@ -134,6 +134,23 @@ void mkv_effect_close(struct mkv_effects *effects, uint64_t link)
     end_record(effects, start, 0, (struct record){.kind = MKV_OUTPUT_CLOSE, .link = link});
 }
 
+void mkv_effect_sasl(struct mkv_effects *effects,
+                     uint64_t link,
+                     struct mkv_bytes mechanism,
+                     struct mkv_bytes message)
+{
+    size_t start = begin_record(effects);
+
+    if (effects->error == 0) {
+        effects->error = mkv_buf_append(&effects->queue, mechanism);
+    }
+    if (effects->error == 0) {
+        effects->error = mkv_buf_append(&effects->queue, message);
+    }
+    end_record(effects, start, mechanism.len,
+               (struct record){.kind = MKV_OUTPUT_SASL, .link = link});
+}
+
 static size_t topic_end(const struct mkv_effects *effects, size_t start)
 {
     return effects->error != 0 ? 0 : effects->queue.len - start - sizeof(struct record);

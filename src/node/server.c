@@ -185,6 +185,19 @@ void mkv_server_node_link_uid(struct mkv_server_node *node, uint64_t link, uint3
     mkv_server_link_uid(node->server, link, uid);
 }
 
+void mkv_server_node_link_user(struct mkv_server_node *node, uint64_t link, struct mkv_bytes name)
+{
+    mkv_server_link_user(node->server, link, name);
+}
+
+void mkv_server_node_judged(struct mkv_server_node *node,
+                            struct mkv_now now,
+                            uint64_t link,
+                            const struct mkv_judgement *judgement)
+{
+    after_input(node, now, mkv_server_judged(node->server, now, link, judgement), 0);
+}
+
 void mkv_server_node_link_closed(struct mkv_server_node *node, struct mkv_now now, uint64_t link)
 {
     after_input(node, now, mkv_server_link_closed(node->server, now, link), 0);

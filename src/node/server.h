@@ -45,6 +45,7 @@ enum mkv_output_kind {
     MKV_OUTPUT_CLOSE,   /* @link, once everything sent is out */
     MKV_OUTPUT_PUBLISH, /* @payload on @topic with @qos, not retained */
     MKV_OUTPUT_DIAL,    /* open @link to the address @payload, then mkv_server_node_dialled() */
+    MKV_OUTPUT_SASL,    /* judge the message @payload of @link, @topic: mechanism; then _judged() */
     MKV_OUTPUT_STOP,    /* end: the server cannot go on; @payload says why */
     MKV_OUTPUT_LOG,     /* @payload: one line of printable text; @level */
 };
@@ -76,6 +77,13 @@ void mkv_server_node_link_opened(struct mkv_server_node *node,
                                  enum mkv_peer_kind peer);
 /* Right behind that, of a link of MKV_PEER_OTHER_USER. */
 void mkv_server_node_link_uid(struct mkv_server_node *node, uint64_t link, uint32_t uid);
+/* As mkv_server_link_user(). */
+void mkv_server_node_link_user(struct mkv_server_node *node, uint64_t link, struct mkv_bytes name);
+/* What came of MKV_OUTPUT_SASL. */
+void mkv_server_node_judged(struct mkv_server_node *node,
+                            struct mkv_now now,
+                            uint64_t link,
+                            const struct mkv_judgement *judgement);
 /* How MKV_OUTPUT_DIAL went: 0, and frames may follow; or the link will not be. */
 void mkv_server_node_dialled(struct mkv_server_node *node,
                              struct mkv_now now,

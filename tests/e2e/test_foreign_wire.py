@@ -17,6 +17,7 @@ READ_BY_CLIENT = {"update": wire.read_update, "server": wire.read_server, "frame
 SENT_BY_CLIENT = {
     wire.AUTH, wire.VOID, wire.READ, wire.LIST, wire.CHECK, wire.STATUS, wire.PING,
     wire.CREDIT, wire.CANCEL, wire.CONFLICTS, wire.SERVERS, wire.EVICT,
+    wire.RESPONSE, wire.PASSWD,
 }
 BETWEEN_SERVERS = {7, 25, 26, 27, 46, 47}  # section 12
 

@@ -5,6 +5,9 @@ in or what it refuses to start with.
 
     tls.py BUILD_ROOT plain|sanitized
 """
+import base64
+import hashlib
+import hmac
 import os
 import socket
 import ssl
@@ -16,6 +19,7 @@ import sys
 from pathlib import Path
 
 import cbor2
+from OpenSSL import SSL
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
 
@@ -68,6 +72,120 @@ def read_frame(stream):
 def send_frame(stream, frame):
     body = cbor2.dumps(frame)
     stream.sendall(struct.pack(">I", len(body)) + body)
+
+
+class Link:
+    """A link of our own, which logs in as docs/protocol.md says and with nothing of the program's."""
+
+    def __init__(self, server, secure=True, edit=lambda hello: hello):
+        if secure:
+            context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+            raw = socket.create_connection(("127.0.0.1", port_of(server)), timeout=30)
+            raw.setblocking(True)
+            self.stream = SSL.Connection(context, raw)
+            self.stream.set_connect_state()
+            self.stream.do_handshake()
+        else:
+            self.stream = socket.socket(socket.AF_UNIX)
+            self.stream.connect(f"{state()}/link.sock")
+        self.secure = secure
+        self.server_hello = self.read_bytes()
+        self.offered = cbor2.loads(self.server_hello).get(6, [])
+        self.hello = cbor2.dumps({0: 1, 2: [1, 1], 3: [], 4: "test"})
+        self.send_bytes(self.hello)
+        self.hello = edit(self.hello)
+
+    def read_bytes(self):
+        body, wanted = b"", 4
+        while len(body) < wanted:
+            more = self.stream.recv(wanted - len(body))
+            if not more:
+                raise moat.Failure("closed")
+            body += more
+            if len(body) == 4 and wanted == 4:
+                wanted = 4 + struct.unpack(">I", body)[0]
+        return body[4:]
+
+    def read(self):
+        return cbor2.loads(self.read_bytes())
+
+    def send_bytes(self, body):
+        self.stream.sendall(struct.pack(">I", len(body)) + body)
+
+    def send(self, frame):
+        self.send_bytes(cbor2.dumps(frame))
+
+    def binding(self):
+        one, two = (hashlib.blake2b(h, digest_size=32).digest()
+                    for h in (self.server_hello, self.hello))
+        context = hashlib.blake2b(one + two, digest_size=32).digest()
+        return self.stream.export_keying_material(b"EXPORTER-Channel-Binding", 32, context)
+
+    def login(self, user, password, mechanism="SCRAM-SHA-256-PLUS", binding=None):
+        """The last frame of the server: `session` or `error`."""
+        plus = mechanism.endswith("PLUS")
+        header = b"p=tls-exporter,," if plus else b"n,,"
+        bound = header + ((binding or self.binding()) if plus else b"")
+        nonce = base64.b64encode(os.urandom(12)).decode()
+        first = f"n={user},r={nonce}"
+        self.send({0: 2, 2: mechanism, 5: header + first.encode()})
+        answer = self.read()
+        if answer[0] != 8:
+            return answer
+        self.challenge = answer[2].decode()
+        fields = dict(part.split("=", 1) for part in self.challenge.split(","))
+        moat.expect(fields["r"].startswith(nonce) and fields["r"] != nonce, fields)
+        salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(fields["s"]),
+                                     int(fields["i"]))
+        last = f"c={base64.b64encode(bound).decode()},r={fields['r']}"
+        whole = ",".join([first, self.challenge, last]).encode()
+        key = hmac.digest(salted, b"Client Key", "sha256")
+        signature = hmac.digest(hashlib.sha256(key).digest(), whole, "sha256")
+        proof = bytes(a ^ b for a, b in zip(key, signature))
+        self.send({0: 9, 2: f"{last},p={base64.b64encode(proof).decode()}".encode()})
+        answer = self.read()
+        if answer[0] != 8:
+            return answer
+        server_key = hmac.digest(salted, b"Server Key", "sha256")
+        wanted = "v=" + base64.b64encode(hmac.digest(server_key, whole, "sha256")).decode()
+        moat.expect_equal(answer[2].decode(), wanted, "the server knows the password, too")
+        return self.read()
+
+    def close(self):
+        try:
+            self.stream.close()
+        except SSL.Error:
+            pass
+
+
+def passwd(user, password, iterations=4096):
+    salt = os.urandom(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, iterations)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    return {0: 33, 1: 7, 2: user, 3: iterations, 4: salt, 5: stored,
+            6: hmac.digest(salted, b"Server Key", "sha256")}
+
+
+def own(server):
+    """As whoever owns the server."""
+    link = Link(server, secure=False)
+    link.send({0: 2, 2: "EXTERNAL"})
+    moat.expect_equal(link.read()[0], 3)
+    return link
+
+
+def set_password(server, user, password, **more):
+    link = own(server)
+    link.send(passwd(user, password, **more))
+    answer = link.read()
+    link.close()
+    return answer
+
+
+def login(server, user, password, **more):
+    link = Link(server)
+    answer = link.login(user, password, **more)
+    return link, answer
 
 
 def case_refused_starts():
@@ -142,6 +260,85 @@ def case_plain(server):
     moat.expect(b"moat" not in got, got)
 
 
+def case_users(server):
+    cli = moat.Cli(f"unix:{state()}/link.sock")
+    cli.check("set", ":n.users.ann", "{roles: [guest]}")
+    cli.check("set", ":n.acl.guest.open.#", "rwcde")
+    cli.check("set", "open.door", "true")
+    cli.check("set", "secret.door", "false")
+    link, answer = login(server, "ann", "pencil")
+    moat.expect_equal(answer[2], -23, "no password yet")
+    moat.expect_equal(set_password(server, "ann", "pencil")[0], 50)
+    moat.expect_equal(set_password(server, "nobody", "pencil")[0], 50)
+    moat.expect_equal(set_password(server, "a b", "pencil")[2], -15)
+    link, answer = login(server, "ann", "pencil")
+    moat.expect_equal(answer[0], 3, answer)
+    moat.expect_equal(link.offered, ["SCRAM-SHA-256-PLUS"])
+    link.send({0: 20, 1: 1, 2: ["open"]})
+    rows = link.read()
+    moat.expect_equal([row[1] for row in rows[2]], [["door"]])
+    moat.expect_equal(link.read()[0], 41)
+    link.send({0: 20, 1: 2, 2: ["secret"]})
+    moat.expect_equal(link.read()[2], -23, "a user has the user's rights")
+    link.send(passwd("nobody", "x"))
+    moat.expect_equal(link.read()[2], -23, "nor another one's password")
+    link.send({**passwd("ann", "pencil2"), 1: 8})
+    moat.expect_equal(link.read()[0], 50, "but the own one")
+    link.close()
+    moat.expect_equal(login(server, "ann", "pencil")[1][2], -23, "the old one is gone")
+    moat.expect_equal(login(server, "ann", "pencil2")[1][0], 3)
+    moat.expect_equal(login(server, "nobody", "pencil")[1][2], -23, "a password makes no user")
+    cli.check("set", ":n.users.ann", "{roles: [guest], off: true}")
+    moat.expect_equal(login(server, "ann", "pencil2")[1][2], -23, "off")
+    cli.check("set", ":n.users.ann", "{roles: [guest]}")
+    moat.expect_equal(login(server, "ann", "pencil2")[1][0], 3)
+
+
+def case_kept(server):
+    """Over a restart, and the salts of users that there are not, too."""
+    link, answer = login(server, "eve", "x")
+    before = link.challenge.partition(",s=")[2]
+    moat.expect_equal(server.stop(), 0)
+    server.start()
+    moat.expect_equal(login(server, "ann", "pencil2")[1][0], 3)
+    link, again = login(server, "eve", "y")
+    moat.expect_equal(link.challenge.partition(",s=")[2], before)
+    moat.expect_equal(again, answer, "nor does the answer tell")
+    wrong = login(server, "ann", "y")[1]
+    moat.expect_equal(wrong, answer)
+
+
+def case_downgrade(server):
+    """Less than what is offered, another connection's proof, an edited greeting: all the same answer."""
+    for mechanism in ("SCRAM-SHA-256", "PLAIN", "ANONYMOUS", "EXTERNAL", ""):
+        moat.expect_equal(login(server, "ann", "pencil2", mechanism=mechanism)[1][2], -23)
+    other = Link(server)
+    binding = other.binding()
+    moat.expect_equal(login(server, "ann", "pencil2", binding=binding)[1][2], -23, "replayed")
+    other.close()
+    edited = Link(server, edit=lambda hello: hello + b"x")
+    moat.expect_equal(edited.login("ann", "pencil2")[2], -23, "an edited greeting")
+    link = Link(server)
+    link.send({0: 2, 2: "SCRAM-SHA-256-PLUS", 5: b"x" * 4097})
+    moat.expect_equal(link.read()[0], 5, "too large")
+    link = Link(server)
+    link.send({0: 9, 2: b"x"})
+    moat.expect_equal(link.read()[2], -18, "a response to nothing")
+
+
+def case_back_off(server):
+    """Many wrong passwords: they are slowed down, others are not, and the server serves."""
+    cli = moat.Cli(f"unix:{state()}/link.sock")
+    cli.check("set", ":n.users.bob", "{roles: [guest]}")
+    moat.expect_equal(set_password(server, "bob", "brush")[0], 50)
+    for _ in range(7):
+        moat.expect_equal(login(server, "bob", "wrong")[1][2], -23)
+    moat.expect_equal(login(server, "bob", "brush")[1][2], -23, "even the right one has to wait")
+    moat.expect_equal(login(server, "ann", "pencil2")[1][0], 3, "others need not")
+    cli.check("ping")
+    moat.wait_until("bob may try again", lambda: login(server, "bob", "brush")[1][0] == 3)
+
+
 def main():
     os.environ["MOAT_KVD"] = sys.argv[1] + "/src/daemon/moat-kvd"
     os.environ["MOAT_KV"] = sys.argv[1] + "/src/cli/moat-kv"
@@ -152,6 +349,10 @@ def main():
             ("openssl s_client", with_server(case_foreign)),
             ("nobody gets in without a user", with_server(case_nobody)),
             ("no TLS", with_server(case_plain)),
+            ("users and passwords", with_server(case_users)),
+            ("what is kept", with_server(case_kept)),
+            ("nothing less", with_server(case_downgrade)),
+            ("back-off", with_server(case_back_off)),
         ])
 
 

@@ -197,6 +197,8 @@ static void take_output(struct cluster *cluster, unsigned i, const struct mkv_ou
     case MKV_OUTPUT_CLOSE:
         take_close(cluster, i, output->link);
         break;
+    case MKV_OUTPUT_SASL: /* nobody logs in by password here */
+        break;
     case MKV_OUTPUT_STOP:
         server->stopped = true;
         add_text(&server->log, (const char *)output->payload.at, output->payload.len);
@@ -309,6 +311,7 @@ static void deliver(struct cluster *cluster, const struct cluster_letter *letter
     case MKV_OUTPUT_CLOSE:
         cluster_drop_link(cluster, letter->to, letter->link);
         break;
+    case MKV_OUTPUT_SASL: /* nobody logs in by password here */
     case MKV_OUTPUT_STOP:
     case MKV_OUTPUT_LOG:
         break;

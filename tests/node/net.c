@@ -301,6 +301,7 @@ static void listen_to_server(struct net *net)
             }
             break;
         case MKV_OUTPUT_DIAL:
+        case MKV_OUTPUT_SASL: /* nobody logs in by password here */
         case MKV_OUTPUT_STOP:
             fail_msg("a server alone has nobody to dial and no reason to stop");
             break;

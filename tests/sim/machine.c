@@ -304,6 +304,8 @@ static void carry(struct sim *sim, struct machine *machine, const struct mkv_out
     case MKV_OUTPUT_DIAL:
         dial(sim, machine, output);
         break;
+    case MKV_OUTPUT_SASL: /* nobody logs in by password here */
+        break;
     case MKV_OUTPUT_STOP:
         stop(sim, machine, output);
         break;

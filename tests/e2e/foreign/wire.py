@@ -130,10 +130,12 @@ def read_lost(reader):
 
 
 HELLO, AUTH, SESSION, BIRTH, ERROR, BYE = range(1, 7)
+CHALLENGE = 8
 ACK, NACK, CONFLICT, REPEAT, VOID, STATE = range(10, 16)
 READ, LIST, CHECK, STATUS, PING, CREDIT, CANCEL = 20, 21, 22, 23, 24, 30, 31
 DATA, END, CHILDREN, DIGEST, REPORT, PONG = range(40, 46)
 CONFLICTS, SERVERS, EVICT, LOST, REPORTS, DONE = 28, 29, 32, 48, 49, 50
+RESPONSE, PASSWD = 9, 33
 
 number = uint(1, POSITIVE_MAX)
 tock = uint(0, POSITIVE_MAX)
@@ -178,6 +180,7 @@ FRAMES = {
     BIRTH: ({}, set()),
     ERROR: ({**ID, 2: ("code", code(-9999, -1)), 3: ("text", text())}, {"id"}),
     BYE: ({}, set()),
+    CHALLENGE: ({2: ("message", string(0, 4096))}, set()),
     ACK: (
         {
             2: ("counter", uint(0, POSITIVE_MAX)),

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "io/backoff.h"
+
+#include <sodium.h>
+#include <string.h>
+
+#include "io/entropy.h"
+
+/* Keyed, so that nobody can choose names that fall on another's. */
+static uint64_t hash_of(struct mkv_bytes who)
+{
+    static uint8_t key[crypto_shorthash_KEYBYTES];
+    static const uint8_t none[crypto_shorthash_KEYBYTES];
+    uint8_t hash[crypto_shorthash_BYTES];
+    uint64_t number;
+
+    if (memcmp(key, none, sizeof(key)) == 0) {
+        mkv_entropy_fill(key, sizeof(key));
+    }
+    (void)crypto_shorthash(hash, who.at, who.len, key);
+    memcpy(&number, hash, sizeof(number));
+    return number;
+}
+
+/* NULL: it has not failed. */
+static struct mkv_backoff_entry *find(const struct mkv_backoff *backoff, uint64_t hash)
+{
+    for (uint32_t i = 0; i < backoff->n; i++) {
+        if (backoff->at[i].hash == hash) {
+            return (struct mkv_backoff_entry *)(uintptr_t)&backoff->at[i];
+        }
+    }
+    return NULL;
+}
+
+int64_t mkv_backoff_left_ms(const struct mkv_backoff *backoff, struct mkv_bytes who, int64_t now_ms)
+{
+    const struct mkv_backoff_entry *entry = find(backoff, hash_of(who));
+    int64_t wait_ms = MKV_BACKOFF_MIN_MS;
+
+    if (entry == NULL || entry->n_failures < MKV_BACKOFF_FREE) {
+        return 0;
+    }
+    for (uint32_t i = MKV_BACKOFF_FREE; i < entry->n_failures && wait_ms < MKV_BACKOFF_MAX_MS;
+         i++) {
+        wait_ms *= 2;
+    }
+    wait_ms = wait_ms < MKV_BACKOFF_MAX_MS ? wait_ms : MKV_BACKOFF_MAX_MS;
+
+    int64_t left_ms = entry->failed_ms + wait_ms - now_ms;
+
+    return left_ms > 0 ? left_ms : 0;
+}
+
+/* A free place, or that of whoever failed longest ago. */
+static struct mkv_backoff_entry *make_room(struct mkv_backoff *backoff)
+{
+    struct mkv_backoff_entry *oldest = &backoff->at[0];
+
+    if (backoff->n < MKV_BACKOFF_MAX) {
+        return &backoff->at[backoff->n++];
+    }
+    for (uint32_t i = 1; i < backoff->n; i++) {
+        if (backoff->at[i].failed_ms < oldest->failed_ms) {
+            oldest = &backoff->at[i];
+        }
+    }
+    return oldest;
+}
+
+void mkv_backoff_failed(struct mkv_backoff *backoff, struct mkv_bytes who, int64_t now_ms)
+{
+    uint64_t hash = hash_of(who);
+    struct mkv_backoff_entry *entry = find(backoff, hash);
+
+    if (entry == NULL) {
+        entry = make_room(backoff);
+        *entry = (struct mkv_backoff_entry){.hash = hash};
+    } else if (now_ms - entry->failed_ms >= MKV_BACKOFF_FORGET_MS) {
+        entry->n_failures = 0;
+    }
+    entry->n_failures++;
+    entry->failed_ms = now_ms;
+}
+
+void mkv_backoff_succeeded(struct mkv_backoff *backoff, struct mkv_bytes who)
+{
+    struct mkv_backoff_entry *entry = find(backoff, hash_of(who));
+
+    if (entry != NULL) {
+        *entry = backoff->at[--backoff->n];
+    }
+}
