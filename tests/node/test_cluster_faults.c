@@ -246,6 +246,92 @@ static void check_evict(void)
     assert_held("a", NULL);
 }
 
+/* An older state of its store has been put back: it knows, and joins anew. */
+static void prepare_backup(void)
+{
+    struct mkv_disk *copy;
+
+    start_many(2);
+    assert_int_equal(mkv_disk_snapshot(cluster.at[1].disk, &copy), 0);
+    publish(CLUSTER_MAX, "a", "one", 1);
+    publish(CLUSTER_MAX, "b", NULL, 2);
+    cluster_crash(&cluster, 1);
+    assert_int_equal(mkv_disk_restore(cluster.at[1].disk, copy), 0);
+    mkv_disk_free(copy);
+}
+
+/* Rows of it have been damaged. */
+static void prepare_lost(void)
+{
+    start_many(2);
+    publish(CLUSTER_MAX, "a", "one", 1);
+    publish(CLUSTER_MAX, "b", NULL, 2);
+    cluster_crash(&cluster, 1);
+    for (unsigned i = 0; i < 10; i++) {
+        mkv_disk_damage(cluster.at[1].disk, MKV_LOG_ROWS, i);
+    }
+}
+
+/* Each has started without the other; the one that has less goes over. */
+static void prepare_meeting(void)
+{
+    cluster.at[0].alone = true;
+    cluster.at[1].alone = true;
+    cluster_start(&cluster, 0);
+    cluster_cut(&cluster, 0, true);
+    cluster_start(&cluster, 1);
+    put_many(0, "p", 20);
+    put_many(1, "q", 3);
+    run(2000);
+}
+
+static void act_meeting(void)
+{
+    cluster_cut(&cluster, 0, false);
+    run(15000);
+}
+
+static void check_meeting(void)
+{
+    assert_held("p:19", "x");
+    assert_held("q:1", "x");
+}
+
+/* A difference below the floor, which does not last. */
+static void prepare_heal(void)
+{
+    prepare_forget();
+    act_forget();
+    run(15000);
+    assert_held("a", NULL);
+    assert_true(cluster.at[0].ping.floor > 1000 && cluster.at[1].ping.floor > 1000);
+    cluster_put(&cluster, 0, "h", "old", 1000);
+    cluster_put(&cluster, 1, "k", "older", 900);
+}
+
+static void act_heal(void)
+{
+    run(80000);
+}
+
+/* All have what server @i alone had; but if it was started again, it may have been set aside. */
+static void assert_kept(unsigned i, const char *path, const char *value)
+{
+    char text[32];
+
+    (void)snprintf(text, sizeof(text), "%s=%s;", path, value);
+    if (cluster.at[i].set_aside == NULL || strstr(cluster.at[i].set_aside, text) == NULL) {
+        assert_held(path, value);
+    }
+}
+
+static void check_heal(void)
+{
+    assert_kept(0, "h", "old");
+    assert_kept(1, "k", "older");
+    assert_held("b", "stays");
+}
+
 static const struct scenario scenarios[] = {
     {"joining", 2, prepare_join, act_join, check_join},
     {"coming back", 2, prepare_return, act_join, check_return},
@@ -253,6 +339,10 @@ static const struct scenario scenarios[] = {
     {"setting aside", 2, prepare_set_aside, act_set_aside, check_set_aside},
     {"forgetting", 2, prepare_forget, act_forget, check_forget},
     {"evicting", 2, prepare_evict, act_evict, check_evict},
+    {"put back", 2, prepare_backup, act_join, check_return},
+    {"lost rows", 2, prepare_lost, act_join, check_return},
+    {"meeting", 2, prepare_meeting, act_meeting, check_meeting},
+    {"healing", 2, prepare_heal, act_heal, check_heal},
 };
 
 /* --- Faults ------------------------------------------------------------------------------- */
