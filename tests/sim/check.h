@@ -9,7 +9,8 @@
  *     I4,  what a server held: on a disk that is lost, restored or damaged since (the others still have
  *     I5   to have what they held); since it is evicted, until it has heard of that and come back; if it
  *          joins another cluster, or has lost rows, what it sets aside meanwhile, and deletions; all, if
- *          another restored one is told to start instead.
+ *          another restored one is told to start instead.  What a disk that went back brought, if it had
+ *          been deleted before.
  *     ACK  of counters that were refused or void; after rows were lost, of what it then lacked.
  *     I6   among servers that do not count the same members: a floor waits for those it counts.
  *     I7   the floor of a store that has lost rows starts again; of a lost or restored disk, all does.

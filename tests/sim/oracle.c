@@ -405,6 +405,10 @@ static void compare_record(struct sim *sim, struct machine *machine, const struc
             machine->set_aside[key] || gone->has || (entry->has && !entry->head.present);
         raise(&machine->top.at[key], entry);
         raise(&machine->top.at[key], gone);
+        if (ready) {
+            raise(&sim->oracle.deleted.at[key], gone);
+            raise(&sim->oracle.deleted.at[key], entry->head.present ? gone : entry);
+        }
         if (ready && !machine->evicted) { /* a deletion that is forgotten held until then */
             raise(&machine->held.at[key], entry->has || last->head.present ? entry : last);
             raise(&machine->held.at[key], gone);

@@ -64,6 +64,7 @@ struct oracle {
     size_t newest[ORACLE_KEYS_MAX]; /* of each key */
     size_t by_dot[ORACLE_DOTS];     /* by a hash of the dot */
     struct mkv_buf scratch;
+    struct record deleted; /* the greatest deletion that any server had while it was ready */
 };
 
 void oracle_init(struct oracle *oracle, unsigned n_paths);
