@@ -12,6 +12,7 @@
 #define QUERY_WAIT_MS     1000
 #define QUERY_WAIT_MAX    30000
 #define REFUSED_WAIT_MS   5000
+#define CREDENTIALS_MS    60000 /* refused so long after they were given: they have expired */
 #define CLIENT_ID_PREFIX  "moat-kv-find-"
 #define FINDING_QOS       0U /* what the cluster takes is not known yet; a Query is repeated */
 
@@ -351,6 +352,17 @@ void mkv_client_mqtt_connected(struct mkv_client *client)
     }
 }
 
+/*
+ * Credentials expire: the server gives new ones to a session that is resumed.  Those that are
+ * refused soon after they were given are wrong for another reason.
+ */
+static bool wants_credentials(const struct mkv_client *client, int error)
+{
+    return error == MKV_E_NOT_AUTHORISED && client->use == MKV_CLIENT_MQTT_SESSION &&
+           client->phase == MKV_CLIENT_UP && client->session.about.has_password &&
+           client->now_ms - client->phase_ms >= CREDENTIALS_MS;
+}
+
 void mkv_client_mqtt_disconnected(struct mkv_client *client, int error, struct mkv_bytes why)
 {
     bool was_up = client->mqtt_up;
@@ -363,6 +375,9 @@ void mkv_client_mqtt_disconnected(struct mkv_client *client, int error, struct m
     forget_connection(client);
     if (!was_up) {
         on_miss(client);
+    }
+    if (!was_up && wants_credentials(client, error)) {
+        mkv_client_link_fail(client, error, "the broker accepts these credentials no longer");
     }
 }
 

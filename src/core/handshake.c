@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <inttypes.h>
 #include <sodium.h>
 #include <stdio.h>
 
@@ -9,7 +10,9 @@
  * Opening a link (docs/protocol.md, 7.1): hello, hello, auth, session.
  */
 #define TOKEN_LEN     16U
-#define CLIENT_ID_MAX (MKV_NAME_MAX + 32U)
+#define EXPIRY_S      86400U /* what credentials for the broker are good for, and ... */
+#define EXPIRY_STEP_S 3600U  /* ... up to so much more */
+#define UNIX_2020_S   UINT64_C(1577836800)
 #define SEQ_RESERVE   65536U /* session numbers that can be given out without writing */
 #define SEQ_DRAWN     (UINT64_C(1) << 55) /* those drawn at random begin here */
 
@@ -225,13 +228,58 @@ static int add_session(struct mkv_server *server,
     return 0;
 }
 
+/* What a session frame borrows for the connection to the broker. */
+struct credentials {
+    char client_id[MKV_CLIENT_ID_MAX + 1];
+    char password[MKV_PASSWORD_LEN];
+};
+
+/*
+ * Until when credentials are good, in Unix time: for a day and up to an hour more, so that a session
+ * that is resumed soon has the same and need not leave the broker.  0, always: without a clock
+ * nobody knows.
+ */
+static uint64_t expiry_s(struct mkv_now now)
+{
+    uint64_t now_s = UNIX_2020_S + now.wall_ms / 1000;
+
+    return now.wall_ms == 0 ? 0 : (now_s / EXPIRY_STEP_S + 1) * EXPIRY_STEP_S + EXPIRY_S;
+}
+
+/* docs/protocol.md, 13.3; a broker without the guard wants no more than a client id. */
+static void give_credentials(const struct mkv_server *server,
+                             struct mkv_now now,
+                             const struct mkv_session *session,
+                             struct credentials *credentials,
+                             struct mkv_frame_session *frame)
+{
+    uint64_t expires = server->config.guarded ? expiry_s(now) : 0;
+
+    (void)snprintf(credentials->client_id, sizeof(credentials->client_id), "%.*s:%" PRIu64,
+                   (int)server->config.name.len, (const char *)server->config.name.at,
+                   session->seq);
+    frame->client_id = mkv_bytes_of(credentials->client_id);
+    if (!server->config.guarded) {
+        return;
+    }
+    (void)snprintf(credentials->client_id + frame->client_id.len,
+                   sizeof(credentials->client_id) - frame->client_id.len, ":%" PRIu64, expires);
+    frame->client_id = mkv_bytes_of(credentials->client_id);
+    frame->has_user = true;
+    frame->user = mkv_bytes_of(session->user[0] == '\0' ? MKV_USER_OWN : session->user);
+    frame->has_password = true;
+    mkv_credential_password(server->config.guard_key, frame->client_id, frame->user,
+                            credentials->password);
+    frame->password = mkv_bytes(credentials->password, sizeof(credentials->password));
+}
+
 static void send_session(struct mkv_server *server,
                          struct mkv_now now,
                          const struct mkv_server_link *link)
 {
     const struct mkv_server_config *config = &server->config;
     uint8_t token[TOKEN_LEN];
-    char client_id[CLIENT_ID_MAX];
+    struct credentials credentials;
     struct mkv_frame frame = {
         .kind = MKV_FRAME_SESSION,
         .session = {.name = config->name,
@@ -247,9 +295,7 @@ static void send_session(struct mkv_server *server,
     };
 
     make_token(server, link->session->seq, link->session->user, token);
-    (void)snprintf(client_id, sizeof(client_id), "%.*s:%llu", (int)config->name.len,
-                   (const char *)config->name.at, (unsigned long long)link->session->seq);
-    frame.session.client_id = mkv_bytes_of(client_id);
+    give_credentials(server, now, link->session, &credentials, &frame.session);
     memcpy(frame.session.store_id, mkv_store_id(server->store), MKV_STORE_ID_LEN);
     memcpy(frame.session.digest_key, mkv_store_digest_key(server->store), MKV_DIGEST_LEN);
     mkv_effect_send(server->effects, link->number, &frame);

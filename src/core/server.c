@@ -72,7 +72,15 @@ int mkv_server_new(const struct mkv_server_config *config,
 
 int mkv_server_begin(struct mkv_server *server, struct mkv_now now)
 {
-    return mkv_handshake_reserve(server, now);
+    int error = mkv_grants_refresh(&server->grants, server->store, server->effects);
+
+    return error != 0 ? error : mkv_handshake_reserve(server, now);
+}
+
+const struct mkv_acl *mkv_server_acl(const struct mkv_server *server, uint32_t *ret_version)
+{
+    *ret_version = server->grants.n_versions;
+    return server->grants.acl;
 }
 
 void mkv_server_free(struct mkv_server *server)

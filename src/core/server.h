@@ -20,11 +20,13 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
+#include "core/acl.h"
 #include "core/effect.h"
 #include "core/now.h"
 #include "core/session.h"
 #include "core/store.h"
 #include "wire/act.h"
+#include "wire/credential.h"
 #include "wire/frame.h"
 #include "wire/svc.h"
 #include "wire/topic.h"
@@ -66,7 +68,9 @@ struct mkv_server_config {
     enum mkv_profile profile;
     uint32_t qos;
     struct mkv_session_limits session_limits;
-    uint8_t secret[32]; /* random; used if the store has none yet */
+    uint8_t secret[32];                   /* random; used if the store has none yet */
+    bool guarded;                         /* sessions get credentials for the broker ... */
+    uint8_t guard_key[MKV_GUARD_KEY_LEN]; /* ... by this key */
     struct mkv_cluster_times times;
     bool alone;           /* nobody else can be on the broker yet: no waiting for others */
     bool restored;        /* the store is a copy of an earlier state: it may not start alone ... */
@@ -165,6 +169,12 @@ void mkv_server_congested(struct mkv_server *server, uint64_t number, bool conge
 
 /* The connection to the broker came or went. */
 int mkv_server_broker(struct mkv_server *server, struct mkv_now now, bool connected) MKV_MUST_CHECK;
+
+/*
+ * Who may do what, as of the last change; valid until the next input.  The version grows by each; NULL
+ * and 0 before the first.
+ */
+const struct mkv_acl *mkv_server_acl(const struct mkv_server *server, uint32_t *ret_version);
 
 /* Whether it has joined the cluster and serves clients. */
 bool mkv_server_ready(const struct mkv_server *server);

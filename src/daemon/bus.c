@@ -165,13 +165,16 @@ int mkv_daemon_open_mqtt(struct daemon *daemon, struct mkv_why *why)
         .message = on_mqtt_message,
         .answered = on_mqtt_answered,
     };
-    char client_id[MKV_NAME_MAX + 32];
+    struct mkv_access_login login;
     const struct mkv_daemon_config *config = daemon->config;
-    struct mkv_mqtt_options options = {.address = config->brokers[0], .client_id = client_id};
+    struct mkv_mqtt_options options = {.address = config->brokers[0], .client_id = login.client_id};
 
     /* The random part keeps two servers of one name from throwing each other out for ever. */
-    (void)snprintf(client_id, sizeof(client_id), "%s:0:%08" PRIx32, daemon->config->name,
-                   (uint32_t)mkv_entropy_u64());
+    mkv_access_login(&daemon->access, config->name, (uint32_t)mkv_entropy_u64(), &login);
+    if (config->guard) {
+        options.user = MKV_USER_SERVER;
+        options.password = login.password;
+    }
     if (daemon->broker != NULL) {
         (void)mkv_broker_unix_address(daemon->broker, &options.address);
     } else {
@@ -229,7 +232,10 @@ static void on_broker_stopped(void *context)
 
 static void on_broker_line(void *context, const char *text)
 {
-    mkv_daemon_say(context, MKV_LOG_DEBUG, "broker: %s", text);
+    static const char guard[] = "moat-kv-guard: "; /* whom it refuses is worth knowing */
+    bool is_guard = strncmp(text, guard, sizeof(guard) - 1) == 0;
+
+    mkv_daemon_say(context, is_guard ? MKV_LOG_WARNING : MKV_LOG_DEBUG, "broker: %s", text);
 }
 
 int mkv_daemon_start_broker(struct daemon *daemon, struct mkv_why *why)
@@ -245,6 +251,8 @@ int mkv_daemon_start_broker(struct daemon *daemon, struct mkv_why *why)
         .unix_socket = true,
         .tcp = true,
         .port = daemon->config->embedded_port,
+        .guard = daemon->config->guard ? daemon->access.plugin : NULL,
+        .rights = MKV_ACCESS_RIGHTS,
     };
     int error = mkv_broker_new(daemon->loop, &options, &events, daemon, why, &daemon->broker);
 

@@ -47,6 +47,10 @@ const char mkv_config_help[] =
     "                     of several machines, such as nats-server (docs/scaling.md)\n"
     "  --ping SECONDS     how often servers tell each other how they are, 1 to 3600\n"
     "                     (default: 10; the same for all servers of a cluster)\n"
+    "  --guard on|off     clients get credentials for the broker, which checks by the plugin\n"
+    "                     moat-kv-guard.so who may do what (default: off)\n"
+    "  --guard-key FILE   the key for that, the same for all servers at one broker (default:\n"
+    "                     DIR/guard.key, which is made)\n"
     "  --accept-restored  start even if the data were restored from a backup and no other\n"
     "                     server is there: what was written since that backup is given up\n"
     "  --config FILE      settings as YAML (default: " SYSTEM_CONFIG_FILE ", if it is there)\n"
@@ -313,6 +317,20 @@ static int set_verbose(struct mkv_daemon_config *config, const char *text, struc
     return 0;
 }
 
+static int set_guard(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+{
+    if (strcmp(text, "on") != 0 && strcmp(text, "off") != 0) {
+        return mkv_why_error(why, MKV_E_BAD_ARGUMENT, "guard is 'on' or 'off', not '%s'", text);
+    }
+    config->guard = strcmp(text, "on") == 0;
+    return 0;
+}
+
+static int set_guard_key(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+{
+    return copy_text(config->guard_key, sizeof(config->guard_key), text, "the key's file", why);
+}
+
 struct setting {
     const char *name;
     int (*set)(struct mkv_daemon_config *config, const char *text, struct mkv_why *why);
@@ -335,6 +353,8 @@ static const struct setting settings[] = {
     {"store-max", set_store_max, NULL},
     {"verbose", set_verbose, NULL},
     {"ping", set_ping, NULL},
+    {"guard", set_guard, NULL},
+    {"guard-key", set_guard_key, NULL},
 };
 
 static const struct setting *find_setting(const char *name)
@@ -495,6 +515,8 @@ static const struct option options[] = {
     {"profile", required_argument, NULL, OPTION_SETTING},
     {"qos", required_argument, NULL, OPTION_SETTING},
     {"ping", required_argument, NULL, OPTION_SETTING},
+    {"guard", required_argument, NULL, OPTION_SETTING},
+    {"guard-key", required_argument, NULL, OPTION_SETTING},
     {"accept-restored", no_argument, NULL, OPTION_ACCEPT_RESTORED},
     {"config", required_argument, NULL, OPTION_CONFIG},
     {"verbose", no_argument, NULL, OPTION_VERBOSE},

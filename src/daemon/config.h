@@ -37,8 +37,10 @@ struct mkv_daemon_config {
     uint32_t qos; /* 0 or 1: of updates, and of what we subscribe to */
     int64_t ack_window_ms;
     enum mkv_clock_trust clock;
-    uint64_t store_max; /* bytes; 0: the store's default */
-    int64_t ping_ms;    /* how often servers tell each other that they are there */
+    uint64_t store_max;                  /* bytes; 0: the store's default */
+    int64_t ping_ms;                     /* how often servers tell each other that they are there */
+    bool guard;                          /* the broker asks for credentials ... */
+    char guard_key[MKV_DAEMON_TEXT_MAX]; /* ... by this key; empty: one of our own */
     bool accept_restored;
     bool verbose;
 };

@@ -165,6 +165,10 @@ static int make_node(struct daemon *daemon, struct mkv_why *why)
         .quarantine = {.keep = keep_quarantine, .context = daemon},
     };
 
+    if (daemon->config->guard) {
+        config.server.guarded = true;
+        memcpy(config.server.guard_key, daemon->access.key, sizeof(config.server.guard_key));
+    }
     config.server.times.ping_ms = daemon->config->ping_ms;
     (void)gethostname(daemon->host, sizeof(daemon->host) - 1);
     config.server.host = mkv_bytes_of(daemon->host);
@@ -216,6 +220,14 @@ static void raise_file_limit(void)
     }
 }
 
+/* Until the node tells who else there is, the guard knows the servers and their owner. */
+static int prepare_guard(struct daemon *daemon, struct mkv_why *why)
+{
+    int error = mkv_access_init(&daemon->access, daemon->config, why);
+
+    return error != 0 ? error : mkv_access_write(&daemon->access, daemon->config, NULL, why);
+}
+
 static int start(struct daemon *daemon, struct mkv_why *why)
 {
     raise_file_limit();
@@ -233,6 +245,9 @@ static int start(struct daemon *daemon, struct mkv_why *why)
     }
     mkv_loop_on_deadline(daemon->loop, on_deadline, daemon);
     error = open_store(daemon, why);
+    if (error == 0 && daemon->config->guard) {
+        error = prepare_guard(daemon, why);
+    }
     if (error == 0 && daemon->config->embedded) {
         error = mkv_daemon_start_broker(daemon, why);
     }
@@ -292,6 +307,7 @@ static void end(struct daemon *daemon)
     mkv_loop_free(daemon->loop);
     mkv_tls_free(daemon->tls);
     mkv_store_close(daemon->store);
+    mkv_access_deinit(&daemon->access);
 }
 
 int mkv_daemon_run(const struct mkv_daemon_config *config, struct mkv_why *why)

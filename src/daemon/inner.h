@@ -7,6 +7,7 @@
 #define MKV_DAEMON_INNER_H
 
 #include "base/map.h"
+#include "daemon/access.h"
 #include "daemon/daemon.h"
 #include "daemon/quarantine.h"
 #include "io/backoff.h"
@@ -42,6 +43,9 @@ struct daemon {
     struct mkv_store_report report; /* of its opening */
     struct mkv_quarantine_file quarantine;
     uint64_t quarantine_said;  /* rows in it when it was last told of */
+    struct mkv_access access;  /* if config->guard */
+    uint32_t acl_version;      /* of the rights that the guard has been told, or could not be ... */
+    int64_t acl_again_ms;      /* ... and when to try that again; 0: it has them */
     struct mkv_broker *broker; /* NULL: not embedded */
     struct mkv_mqtt *mqtt;
     struct mkv_listener *listeners[MKV_DAEMON_LISTEN_MAX];

@@ -5,9 +5,10 @@
 #include "daemon/inner.h"
 #include "io/clock.h"
 
-#define CONGESTED_AT (1U << 20) /* bytes queued on a link: make no more pages for it ... */
-#define DRAINED_AT   (1U << 18) /* ... until they are this few */
-#define CLOCK_MS     1000
+#define CONGESTED_AT   (1U << 20) /* bytes queued on a link: make no more pages for it ... */
+#define DRAINED_AT     (1U << 18) /* ... until they are this few */
+#define CLOCK_MS       1000
+#define GUARD_AGAIN_MS 10000 /* a file of rights that could not be written */
 
 static void write_log(const struct daemon *daemon, enum mkv_log_level level, struct mkv_bytes line)
 {
@@ -104,11 +105,35 @@ static void set_deadline(struct daemon *daemon)
     mkv_loop_set_deadline(daemon->loop, later ? deadline : MKV_LOOP_NEVER);
 }
 
+/*
+ * The guard must know of a change before anybody hears that it is made.  What cannot be written is
+ * tried again: until then the guard goes by what it has.
+ */
+static void tell_guard(struct daemon *daemon)
+{
+    struct mkv_why why = {{0}};
+    uint32_t version;
+    const struct mkv_acl *acl = mkv_server_node_acl(daemon->node, &version);
+    int64_t now_ms = mkv_clock_monotonic_ms();
+    bool is_late = daemon->acl_again_ms != 0 && now_ms >= daemon->acl_again_ms;
+
+    if (!daemon->config->guard || (version == daemon->acl_version && !is_late)) {
+        return;
+    }
+    daemon->acl_version = version;
+    daemon->acl_again_ms = 0;
+    if (mkv_access_write(&daemon->access, daemon->config, acl, &why) != 0) {
+        daemon->acl_again_ms = now_ms + GUARD_AGAIN_MS;
+        mkv_daemon_say(daemon, MKV_LOG_ERROR, "%s", why.text);
+    }
+}
+
 /* After every input: lets out what the node has to say, and asks when it wants to be woken. */
 void mkv_daemon_pump(struct daemon *daemon)
 {
     struct mkv_output output;
 
+    tell_guard(daemon);
     while (mkv_server_node_output(daemon->node, &output)) {
         switch (output.kind) {
         case MKV_OUTPUT_SEND:

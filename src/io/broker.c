@@ -27,7 +27,11 @@
 #define WORDS_MAX       3U /* last lines that are kept as its last words */
 #define WORD_LEN        120U
 #define PACKET_MAX      (MKV_UPDATE_MAX + MKV_TOPIC_MAX + 1024U) /* an update with its topic */
-#define CONFIG_MAX      2048U
+#define PLUGIN_MAX      512U
+#define ACCESS_MAX      (2U * PLUGIN_MAX + 256U)
+#define CONFIG_MAX      (ACCESS_MAX + 2048U)
+#define RATE            20000U   /* messages a second of one client, and ... */
+#define BURST           1000000U /* ... at once */
 
 enum state {
     WAITING, /* for the next start */
@@ -45,6 +49,8 @@ struct mkv_broker {
     char directory[MKV_ADDRESS_PATH_MAX + 1];
     char binary[256];
     char config[MKV_ADDRESS_PATH_MAX + 32];
+    char guard[PLUGIN_MAX]; /* if options.guard; so is the next */
+    char rights[PLUGIN_MAX];
     struct mkv_address socket; /* if options.unix_socket */
     uint16_t port;             /* the present one, if options.tcp */
     enum state state;
@@ -115,6 +121,25 @@ static void format_listeners(const struct mkv_broker *broker, char *out, size_t 
 }
 
 /*
+ * Who may do what.  Finding a server needs no credentials: those come from it.  Only who is on this
+ * machine gets here, and what a single one may send is a limit to mishaps rather than to malice.
+ */
+static void format_access(const struct mkv_broker *broker, char *out, size_t size)
+{
+    if (broker->options.guard == NULL) {
+        (void)snprintf(out, size, "allow_anonymous true\n");
+        return;
+    }
+    (void)snprintf(out, size,
+                   "plugin %s\n"
+                   "plugin_opt_rights %s\n"
+                   "plugin_opt_finders allow\n"
+                   "plugin_opt_rate %u\n"
+                   "plugin_opt_burst %u\n",
+                   broker->guard, broker->rights, RATE, BURST);
+}
+
+/*
  * The limits by count are set out of reach and those by bytes are the ones that hold.  Not 0,
  * which stands for "no limit" too: then mosquitto disconnects whoever publishes what it may not.
  * Nor more than 60000 in flight: from 65535 on, a version 5 bridge to this broker cannot connect.
@@ -122,13 +147,14 @@ static void format_listeners(const struct mkv_broker *broker, char *out, size_t 
 static int format_config(const struct mkv_broker *broker, char *out)
 {
     char listeners[128];
+    char access[ACCESS_MAX];
     unsigned long bytes = broker->options.client_bytes_max;
 
     format_listeners(broker, listeners, sizeof(listeners));
+    format_access(broker, access, sizeof(access));
     return snprintf(out, CONFIG_MAX,
                     "# Written anew at each start: changes made here are lost.\n"
-                    "%s%s"
-                    "allow_anonymous true\n"
+                    "%s%s%s"
                     "persistence false\n"
                     "set_tcp_nodelay true\n"
                     "max_packet_size %u\n"
@@ -139,7 +165,8 @@ static int format_config(const struct mkv_broker *broker, char *out)
                     "connection_messages false\n"
                     "log_dest stderr\n"
                     "log_timestamp false\n",
-                    geteuid() == 0 ? "user root\n" : "", listeners, PACKET_MAX, bytes, bytes);
+                    geteuid() == 0 ? "user root\n" : "", listeners, access, PACKET_MAX, bytes,
+                    bytes);
 }
 
 static int write_all(int fd, const char *text, size_t len)
@@ -423,6 +450,11 @@ static int set_up(struct mkv_broker *broker,
             "the state directory must be an absolute path of at most %zu bytes: %s",
             MKV_ADDRESS_PATH_MAX - strlen("/" SOCKET_NAME), options->state_dir);
     }
+    if (options->guard != NULL &&
+        (strlen(options->guard) >= PLUGIN_MAX || strlen(options->rights) >= PLUGIN_MAX)) {
+        return mkv_why_error(why, MKV_E_BAD_ARGUMENT, "the name of the guard is too long: %s",
+                             options->guard);
+    }
     if (!options->unix_socket && !options->tcp) {
         return mkv_why_error(why, MKV_E_BAD_ARGUMENT, "the broker must listen somewhere");
     }
@@ -438,6 +470,10 @@ static int set_up(struct mkv_broker *broker,
     broker->options = *options;
     broker->options.state_dir = broker->directory;
     broker->options.binary = broker->binary;
+    if (options->guard != NULL) {
+        (void)snprintf(broker->guard, sizeof(broker->guard), "%s", options->guard);
+        (void)snprintf(broker->rights, sizeof(broker->rights), "%s", options->rights);
+    }
     if (options->client_bytes_max == 0) {
         broker->options.client_bytes_max = MKV_BROKER_CLIENT_BYTES;
     }

@@ -41,6 +41,8 @@ struct mkv_broker_options {
     bool tcp;                /* listen on 127.0.0.1 */
     uint16_t port;           /* for tcp; 0: any free one, kept over restarts if possible */
     size_t client_bytes_max; /* what may wait for one slow client, twice; 0: the default */
+    const char *guard;       /* the plugin moat-kv-guard.so; NULL: anybody may do anything */
+    const char *rights;      /* ... and the file that it goes by, seen from state_dir */
 };
 
 struct mkv_broker_events {

@@ -381,6 +381,11 @@ bool mkv_server_node_output(struct mkv_server_node *node, struct mkv_output *ret
     return mkv_effects_take(&node->effects, ret_output);
 }
 
+const struct mkv_acl *mkv_server_node_acl(const struct mkv_server_node *node, uint32_t *ret_version)
+{
+    return mkv_server_acl(node->server, ret_version);
+}
+
 bool mkv_server_node_ready(const struct mkv_server_node *node)
 {
     return mkv_server_ready(node->server);

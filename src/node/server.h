@@ -111,6 +111,10 @@ int64_t mkv_server_node_deadline(const struct mkv_server_node *node);
 /* The next output that may leave; its bytes are valid until the next call of anything here. */
 bool mkv_server_node_output(struct mkv_server_node *node, struct mkv_output *ret_output);
 
+/* As mkv_server_acl(): to be told to whoever must know before the outputs are taken. */
+const struct mkv_acl *mkv_server_node_acl(const struct mkv_server_node *node,
+                                          uint32_t *ret_version);
+
 /* Whether it has joined the cluster and serves clients. */
 bool mkv_server_node_ready(const struct mkv_server_node *node);
 

@@ -43,6 +43,10 @@ int world_boot(struct world *world)
 
     memset(options.id, 7, sizeof(options.id));
     memset(options.digest_key, 9, sizeof(options.digest_key));
+    if (world->guard_key != NULL) {
+        config.server.guarded = true;
+        memcpy(config.server.guard_key, world->guard_key, sizeof(config.server.guard_key));
+    }
     config.server.links.n = 1;
     config.server.links.at[0] = mkv_bytes_of("unix:/run/x");
     config.server.brokers.n = 1;

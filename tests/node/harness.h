@@ -27,6 +27,7 @@ struct world {
     struct mkv_store_report report; /* of the last opening of the store */
     bool accept_restored;
     uint64_t boots;
+    const uint8_t *guard_key;   /* NULL: the broker is not guarded */
     bool others;                /* there are other servers, but none of them can be dialled */
     void (*around)(bool enter); /* called before and after each call of the node; may be NULL */
     unsigned n_heard;

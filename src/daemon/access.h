@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the daemon does for the guard in the broker (docs/protocol.md, section 13):
+ *
+ *     DIR/guard.key       the key that proves credentials, 64 hexadecimal digits, for us alone
+ *     DIR/guard/rights    who may do what, for us and the broker (wire/rights.h)
+ *
+ * Servers that share a broker share the key, too: each is given the same file.
+ */
+#ifndef MKV_DAEMON_ACCESS_H
+#define MKV_DAEMON_ACCESS_H
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "core/acl.h"
+#include "daemon/config.h"
+#include "io/why.h"
+#include "wire/credential.h"
+
+#define MKV_ACCESS_NAME_MAX (MKV_DAEMON_TEXT_MAX + 32U)
+#define MKV_ACCESS_RIGHTS   "guard/rights" /* below the state directory */
+
+struct mkv_access {
+    char rights[MKV_ACCESS_NAME_MAX]; /* the file */
+    char plugin[MKV_ACCESS_NAME_MAX]; /* of the embedded broker */
+    uint8_t key[MKV_GUARD_KEY_LEN];
+};
+
+/*
+ * Reads the key, or makes it if there is none and none was named; makes the directory of the
+ * rights; and looks for the plugin if the broker is embedded.  IO, MALFORMED (no key), NOT_FOUND
+ * (no plugin); @why has the mend.
+ */
+int mkv_access_init(struct mkv_access *access,
+                    const struct mkv_daemon_config *config,
+                    struct mkv_why *why) MKV_MUST_CHECK;
+
+/* Forgets the key. */
+void mkv_access_deinit(struct mkv_access *access);
+
+/*
+ * Replaces the file of rights by one with the users and rules of @acl (NULL: there are none); it is
+ * on the disk then, and the guard sees it whole.  IO, TOO_LARGE, NO_MEMORY: the old one stays.
+ */
+int mkv_access_write(const struct mkv_access *access,
+                     const struct mkv_daemon_config *config,
+                     const struct mkv_acl *acl,
+                     struct mkv_why *why) MKV_MUST_CHECK;
+
+/* How the server itself connects to the broker: as one that has the key anyway, for ever. */
+struct mkv_access_login {
+    char client_id[MKV_CLIENT_ID_MAX + 1];
+    char password[MKV_PASSWORD_LEN + 1];
+};
+void mkv_access_login(const struct mkv_access *access,
+                      const char *name,
+                      uint32_t mark,
+                      struct mkv_access_login *ret_login);
+
+#endif
