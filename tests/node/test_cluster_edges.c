@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "cluster.h"
+#include "core/members.h"
 #include "lib/check.h"
+#include "wire/row.h"
 
 #define PAST_HORIZON 75000 /* the horizon of 48 s in steps of 2 s, and two pings */
 
@@ -155,6 +157,112 @@ static void test_a_list_from_the_future(void **state)
         assert_memory_equal(cluster.at[i].ping.cluster, cluster.at[0].ping.cluster, 16);
         assert_memory_equal(cluster.at[i].ping.members, cluster.at[0].ping.members, 16);
     }
+}
+
+/* Adds the entry of a member, as puppet 2 has it. */
+static void add_member(struct mkv_row_writer *w, unsigned i, bool active)
+{
+    struct mkv_member member = {.active = active};
+    struct mkv_update entry = {.has_tock = true,
+                               .tock = 10 + i,
+                               .present = true,
+                               .ticks = {.n = 1, .at = {{mkv_bytes_of("s2"), 0, 10 + i}}}};
+    struct mkv_buf key;
+    struct mkv_buf value;
+
+    cluster_uuid(i, member.uuid);
+    cluster_uuid(2, member.cluster);
+    memcpy(member.name, cluster.at[i].name, strlen(cluster.at[i].name) + 1);
+    mkv_buf_init(&key, MKV_PATH_KEY_MAX);
+    mkv_buf_init(&value, 1000);
+    assert_int_equal(mkv_member_key(member.uuid, &key), 0);
+    assert_int_equal(mkv_member_value(&member, &value), 0);
+    entry.value = mkv_buf_bytes(&value);
+    assert_int_equal(mkv_row_writer_add(w, mkv_buf_bytes(&key), &entry, false), 0);
+    mkv_buf_deinit(&key);
+    mkv_buf_deinit(&value);
+}
+
+static void say_members(bool names_us, bool active)
+{
+    uint64_t id = cluster_last(&cluster, 2, MKV_FRAME_FETCH)->id;
+    struct mkv_frame data = {.kind = MKV_FRAME_DATA, .id = id};
+    struct mkv_frame end = {.kind = MKV_FRAME_END, .id = id};
+    struct mkv_row_writer w = {0};
+    struct mkv_buf page;
+
+    mkv_buf_init(&page, MKV_FRAME_MAX);
+    assert_int_equal(mkv_row_writer_init(&w, mkv_bytes(NULL, 0)), 0);
+    if (names_us) {
+        add_member(&w, 0, active);
+    }
+    add_member(&w, 2, true);
+    assert_int_equal(mkv_row_writer_take(&w, &page), 0);
+    data.data.rows = mkv_buf_bytes(&page);
+    cluster_say(&cluster, 2, &data);
+    cluster_say(&cluster, 2, &end);
+    mkv_row_writer_deinit(&w);
+    mkv_buf_deinit(&page);
+}
+
+/* Server 0, a member of a cluster, goes over to that of puppet 2, and asks for its members. */
+static void go_over(void)
+{
+    struct mkv_frame vouched = {.kind = MKV_FRAME_VOUCHED,
+                                .vouched = {.place = {3001, 5}, .tock = 9000, .horizon = 8000}};
+    struct mkv_ping ping;
+
+    cluster_puppet(&cluster, 1);
+    cluster_start_with_member(&cluster);
+    cluster_puppet(&cluster, 2);
+    run(10000);
+    ping = cluster_ping_of(&cluster, 2, 0);
+    ping.floor = ping.horizon;
+    ping.count = 1000;
+    cluster_uuid(2, ping.cluster);
+    cluster_send_ping(&cluster, &ping);
+    run(10);
+    assert_true(cluster_said(&cluster, 0, "meets another cluster"));
+    ping.number++;
+    cluster_send_ping(&cluster, &ping);
+    run(100);
+    cluster_greet(&cluster, 2);
+    assert_non_null(cluster_last(&cluster, 2, MKV_FRAME_VOUCH));
+    vouched.id = cluster_last(&cluster, 2, MKV_FRAME_VOUCH)->id;
+    cluster_say(&cluster, 2, &vouched);
+    run(3);
+    assert_non_null(cluster_last(&cluster, 2, MKV_FRAME_FETCH));
+}
+
+/* What it is there is for them to say, though its own entry has the greater tock. */
+static void test_their_list_of_members(void **state)
+{
+    (void)state;
+    go_over();
+    say_members(true, true);
+    run(10);
+    assert_non_null(cluster_last(&cluster, 2, MKV_FRAME_SPLIT));
+    assert_false(cluster_said(&cluster, 0, "failed"));
+}
+
+static void check_list_without_us(bool names_us, const char *why)
+{
+    go_over();
+    say_members(names_us, false);
+    run(10);
+    assert_null(cluster_last(&cluster, 2, MKV_FRAME_SPLIT));
+    if (!cluster_said(&cluster, 0, why)) {
+        fail_msg("'%s' is not in: %s", why, cluster.at[0].log);
+    }
+    assert_false(cluster_ready(&cluster, 0));
+}
+
+/* It names none of us, or names us as one who is out. */
+static void test_a_list_without_us(void **state)
+{
+    check_list_without_us(false, "it is no active member of the cluster");
+    again(state);
+    check_list_without_us(true, "its list of servers does not name this one");
 }
 
 /* What was given out after the backup was made is not given out again. */
@@ -414,6 +522,8 @@ int main(void)
         CASE(test_values_below_the_bound),
         CASE(test_a_damaged_value_below_the_bound),
         CASE(test_a_list_from_the_future),
+        CASE(test_their_list_of_members),
+        CASE(test_a_list_without_us),
         CASE(test_numbers_of_a_restored_server),
         CASE(test_ready_comes_before_joining),
         CASE(test_started_together),
