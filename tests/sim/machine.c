@@ -5,6 +5,7 @@
 
 #include "base/assert.h"
 #include "base/limits.h"
+#include "conflict.h"
 #include "sim.h"
 #include "wire/topic.h"
 
@@ -108,7 +109,7 @@ static void overhear_frame(struct sim *sim,
         break;
     case MKV_FRAME_CONFLICT:
         reach(&sim->reach, frame->conflict.class_ == 0 ? REACH_CONFLICT : REACH_CONFLICT_POSSIBLE);
-        oracle_conflict(sim, machine, frame);
+        conflict_told(sim, machine, frame);
         break;
     case MKV_FRAME_REPEAT:
         reach(&sim->reach, REACH_REPEAT_ASKED);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/assert.h"
+#include "conflict.h"
 #include "core/members.h"
 #include "core/tock.h"
 #include "sim.h"
@@ -112,12 +113,12 @@ static unsigned member_key(struct oracle *oracle, const uint8_t uuid[MKV_STORE_I
     return oracle_key(oracle, mkv_buf_bytes(&oracle->scratch));
 }
 
-static struct dot dot_of(const struct mkv_tick *tick)
+struct dot oracle_dot(const struct mkv_tick *tick)
 {
     return (struct dot){hash_bytes(tick->seq, tick->name), tick->counter};
 }
 
-static size_t *dot_slot(struct oracle *oracle, struct dot dot)
+size_t *oracle_slot(struct oracle *oracle, struct dot dot)
 {
     return &oracle->by_dot[hash_number(dot.stream, dot.counter) % ORACLE_DOTS];
 }
@@ -126,7 +127,7 @@ static size_t *dot_slot(struct oracle *oracle, struct dot dot)
  * The write that this entry comes from, or SIZE_MAX.  Servers give a tock to what has none, or one
  * that is too low.
  */
-static size_t find_write(const struct oracle *oracle, unsigned key, const struct known *known)
+size_t oracle_find(const struct oracle *oracle, unsigned key, const struct known *known)
 {
     for (size_t i = oracle->newest[key]; i != SIZE_MAX; i = oracle->writes[i].next) {
         struct known same = *known;
@@ -144,7 +145,7 @@ static void link_dot(struct sim *sim, size_t number)
 {
     struct oracle *oracle = &sim->oracle;
     struct write *write = &oracle->writes[number];
-    size_t *slot = dot_slot(oracle, write->dots[0]);
+    size_t *slot = oracle_slot(oracle, write->dots[0]);
 
     for (size_t i = *slot; i != SIZE_MAX; i = oracle->writes[i].next_dot) {
         struct write *other = &oracle->writes[i];
@@ -182,7 +183,7 @@ static void add_write(struct sim *sim,
                           .n_dots = update->ticks.n};
 
     for (unsigned i = 0; i < update->ticks.n; i++) {
-        write.dots[i] = dot_of(&update->ticks.at[i]);
+        write.dots[i] = oracle_dot(&update->ticks.at[i]);
     }
     if (oracle->n_writes == oracle->writes_cap) {
         oracle->writes_cap = oracle->writes_cap > 0 ? 2 * oracle->writes_cap : 256;
@@ -223,7 +224,7 @@ void oracle_published(struct sim *sim,
     update.has_tock = has_tock;
     known_set(&known, &head);
 
-    size_t same = find_write(oracle, key, &known);
+    size_t same = oracle_find(oracle, key, &known);
 
     if (same == SIZE_MAX || oracle->writes[same].has_tock != has_tock ||
         oracle->writes[same].known.head.tock != known.head.tock) {
@@ -279,7 +280,7 @@ static bool is_stored(struct sim *sim, const struct machine *machine, struct dot
     struct oracle *oracle = &sim->oracle;
     bool any = false;
 
-    for (size_t i = *dot_slot(oracle, dot); i != SIZE_MAX; i = oracle->writes[i].next_dot) {
+    for (size_t i = *oracle_slot(oracle, dot); i != SIZE_MAX; i = oracle->writes[i].next_dot) {
         const struct write *write = &oracle->writes[i];
 
         if (write->dots[0].stream != dot.stream || write->dots[0].counter != dot.counter) {
@@ -297,7 +298,7 @@ static struct dot session_dot(const struct machine *machine, uint64_t seq, uint6
 {
     struct mkv_tick tick = {.name = mkv_bytes_of(machine->name), .seq = seq, .counter = counter};
 
-    return dot_of(&tick);
+    return oracle_dot(&tick);
 }
 
 /* Counters may have leapt, but what was written has been published. */
@@ -357,7 +358,7 @@ static void check_new(struct sim *sim,
     const struct known *last = &machine->last.at[key];
     char text[2][64];
 
-    if (key < sim->oracle.n_paths && find_write(&sim->oracle, key, now) == SIZE_MAX) {
+    if (key < sim->oracle.n_paths && oracle_find(&sim->oracle, key, now) == SIZE_MAX) {
         sim_fail(sim, "I14", "%s has at path %u what nobody wrote: %s", machine->name, key,
                  oracle_text(now, text[0]));
     }
@@ -397,6 +398,7 @@ static void compare_record(struct sim *sim, struct machine *machine, const struc
         if (!known_equal(entry, last)) {
             if (entry->has) {
                 check_new(sim, machine, key, entry);
+                conflict_check(sim, machine, key, last, entry);
             } else {
                 check_lost(sim, machine, key);
             }
@@ -577,7 +579,7 @@ void oracle_excuse(
     for (uint64_t c = first; c <= last && c - first < COUNTERS_MAX; c++) {
         struct dot dot = session_dot(machine, seq, c);
 
-        for (size_t i = *dot_slot(oracle, dot); i != SIZE_MAX; i = oracle->writes[i].next_dot) {
+        for (size_t i = *oracle_slot(oracle, dot); i != SIZE_MAX; i = oracle->writes[i].next_dot) {
             if (oracle->writes[i].dots[0].stream == dot.stream &&
                 oracle->writes[i].dots[0].counter == c) {
                 oracle->writes[i].refused = true;
@@ -597,75 +599,6 @@ void oracle_excuse_all(struct sim *sim, const struct machine *machine)
             known_less(&machine->top.at[write->key], &write->known)) {
             write->refused = true;
         }
-    }
-}
-
-/* Conflicts. */
-
-static const struct write *write_of(struct oracle *oracle, struct dot dot)
-{
-    for (size_t i = *dot_slot(oracle, dot); i != SIZE_MAX; i = oracle->writes[i].next_dot) {
-        if (oracle->writes[i].dots[0].stream == dot.stream &&
-            oracle->writes[i].dots[0].counter == dot.counter) {
-            return &oracle->writes[i];
-        }
-    }
-    return NULL;
-}
-
-/* Whether who wrote @dot knew @old, directly or by way of what he knew; @doubt: hard to tell. */
-static bool knew(struct oracle *oracle, struct dot dot, struct dot old, unsigned depth, bool *doubt)
-{
-    const struct write *write = write_of(oracle, dot);
-
-    if (write == NULL || write->doubtful || depth == 0) {
-        *doubt = true;
-        return false;
-    }
-    for (unsigned i = 0; i < write->n_dots; i++) {
-        if (write->dots[i].stream == old.stream && write->dots[i].counter >= old.counter) {
-            return true;
-        }
-    }
-    for (unsigned i = 1; i < write->n_dots; i++) {
-        if (knew(oracle, write->dots[i], old, depth - 1, doubt)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Whether some greater update of the path did not know this one, as far as one can tell. */
-static bool may_conflict(struct oracle *oracle, const struct write *loser)
-{
-    for (size_t i = oracle->newest[loser->key]; i != SIZE_MAX; i = oracle->writes[i].next) {
-        const struct write *write = &oracle->writes[i];
-        bool doubt = loser->doubtful || !write->has_tock;
-
-        if ((known_less(&loser->known, &write->known) || !write->has_tock) &&
-            (!knew(oracle, write->dots[0], loser->dots[0], 8, &doubt) || doubt)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-void oracle_conflict(struct sim *sim, const struct machine *machine, const struct mkv_frame *frame)
-{
-    struct oracle *oracle = &sim->oracle;
-    const struct mkv_tick *tick = &frame->conflict.loser.ticks.at[0];
-    struct dot dot = dot_of(tick);
-    bool may = frame->conflict.class_ != 0;
-
-    for (size_t i = *dot_slot(oracle, dot); i != SIZE_MAX; i = oracle->writes[i].next_dot) {
-        const struct write *write = &oracle->writes[i];
-
-        may = may || (write->dots[0].stream == dot.stream &&
-                      write->dots[0].counter == dot.counter && may_conflict(oracle, write));
-    }
-    if (!may) {
-        sim_fail(sim, "I11", "%s tells of a conflict, but all that wins over %llu/%llu knew it",
-                 machine->name, (unsigned long long)tick->seq, (unsigned long long)tick->counter);
     }
 }
 

@@ -111,8 +111,14 @@ void oracle_acked(
 void oracle_excuse(
     struct sim *sim, const struct machine *machine, uint64_t seq, uint64_t first, uint64_t last);
 
-/* A machine says that there was a conflict. */
-void oracle_conflict(struct sim *sim, const struct machine *machine, const struct mkv_frame *frame);
+struct dot oracle_dot(const struct mkv_tick *tick);
+/* Where the newest write begins whose dot has the same hash. */
+size_t *oracle_slot(struct oracle *oracle, struct dot dot);
+/*
+ * The write that an entry of @key comes from, or SIZE_MAX.  Servers give a tock to what has none, or
+ * one that is too low.
+ */
+size_t oracle_find(const struct oracle *oracle, unsigned key, const struct known *known);
 
 /* What must at least be there in the end. */
 struct known oracle_truth(const struct sim *sim, unsigned key);

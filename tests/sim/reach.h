@@ -42,6 +42,7 @@
     X(REOPENED,          "a store is opened again with what it held")                              \
     X(PLACE_HELD,        "a place that was told before is still valid")                            \
     X(PLACE_ENDED,       "... and one is not any more (28)")                                       \
+    X(OVERWRITTEN,       "somebody overwrites what he did not know")                               \
     X(FLOOR,             "a floor is raised (34)")                                                  \
     X(QUERIED,           "a client finds its server by MQTT")
 /* clang-format on */
