@@ -32,12 +32,19 @@ int mkv_cluster_refresh(struct mkv_server *server)
 {
     struct mkv_cluster *cluster = &server->cluster;
     uint32_t n_versions = cluster->members.n_versions;
+    bool too_many = cluster->members.too_many;
     size_t cursor = 0;
     struct mkv_known *known;
     int error = mkv_members_refresh(&cluster->members, server->store);
 
     if (error != 0 || cluster->members.n_versions == n_versions) {
         return error;
+    }
+    if (cluster->members.too_many && !too_many) {
+        mkv_effect_log(server->effects, MKV_LOG_ERROR,
+                       "more than %u servers are or have been in this cluster: from now on no "
+                       "deletion is forgotten",
+                       MKV_MEMBERS_MAX);
     }
     while ((known = mkv_map_each(&cluster->known, &cursor)) != NULL) {
         known->mark = 0;

@@ -288,6 +288,58 @@ static void test_numbers_of_a_restored_server(void **state)
     assert_true(cluster.at[1].seq > far);
 }
 
+/* --- More of them than there may be ------------------------------------------------------- */
+
+/* Entries of @n servers that have been taken out of the cluster of server 0. */
+static void put_evicted(unsigned n)
+{
+    struct mkv_store *store = cluster.at[0].store;
+    struct mkv_buf key;
+    struct mkv_buf value;
+
+    mkv_buf_init(&key, MKV_PATH_KEY_MAX);
+    mkv_buf_init(&value, 1000);
+    for (unsigned k = 1; k <= n; k++) {
+        struct mkv_member member = {.uuid = {0xf0 | (uint8_t)(k >> 8), (uint8_t)k}};
+        struct mkv_update entry = {.has_tock = true,
+                                   .tock = k,
+                                   .present = true,
+                                   .ticks = {.n = 1, .at = {{mkv_bytes_of("s9"), 0, k}}}};
+        struct mkv_head head;
+
+        cluster_uuid(0, member.cluster);
+        (void)snprintf(member.name, sizeof(member.name), "m%u", k);
+        mkv_buf_clear(&key);
+        mkv_buf_clear(&value);
+        assert_int_equal(mkv_member_key(member.uuid, &key), 0);
+        assert_int_equal(mkv_member_value(&member, &value), 0);
+        entry.value = mkv_buf_bytes(&value);
+        head = mkv_head_of(&entry);
+        assert_int_equal(mkv_store_put(store, mkv_buf_bytes(&key), &head, &entry), 0);
+    }
+    assert_int_equal(mkv_store_commit(store), 0);
+    mkv_buf_deinit(&key);
+    mkv_buf_deinit(&value);
+}
+
+/* Of whom is not in the table it is not known what they have: so nothing is forgotten. */
+static void test_too_many_members(void **state)
+{
+    for (unsigned more = 0; more < 2; more++) {
+        cluster_puppet(&cluster, 1);
+        cluster_start_with_member(&cluster);
+        put_evicted(MKV_MEMBERS_MAX - 2 + more);
+        assert_int_equal(cluster_evict(&cluster, 0, 1), 0);
+        cluster_write(&cluster, 0, "t", "x");
+        cluster_write(&cluster, 0, "t", NULL);
+        run(2 * PAST_HORIZON);
+        assert_held(0, "t", more > 0 ? "" : NULL);
+        assert_int_equal(cluster.at[0].ping.complete > 0, more == 0);
+        assert_int_equal(cluster_said(&cluster, 0, "more than 1024 servers"), more);
+        again(state);
+    }
+}
+
 /* --- Who is the later one of two ----------------------------------------------------------- */
 
 /* A ping that has the name of server 0. */
@@ -525,6 +577,7 @@ int main(void)
         CASE(test_their_list_of_members),
         CASE(test_a_list_without_us),
         CASE(test_numbers_of_a_restored_server),
+        CASE(test_too_many_members),
         CASE(test_ready_comes_before_joining),
         CASE(test_started_together),
         CASE(test_a_rival_is_not_believed_at_once),
