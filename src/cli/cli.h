@@ -20,7 +20,7 @@
 #include "cli/out.h"
 
 #define MKV_CLI_OPTIONS_MAX 16U /* ids of a verb's options are below */
-#define MKV_CLI_WORDS_MAX   2U
+#define MKV_CLI_WORDS_MAX   4U
 
 /* Options of verbs and global ones share the numbers of mkv_options_next(). */
 enum {

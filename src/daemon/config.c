@@ -14,56 +14,11 @@
 #include "io/home.h"
 #include "wire/tick.h"
 
-#define ACK_WINDOW_MS      2
-#define ACK_WINDOW_MS_MAX  1000
-#define PING_MS            10000
-#define PING_S_MAX         3600
-#define STORE_MAX_MIB_MAX  (UINT64_C(1) << 24) /* 16 TiB */
-#define SYSTEM_CONFIG_FILE "/etc/moat-kv/moat-kvd.yaml"
-
-const char mkv_config_help[] =
-    "usage: moat-kvd [OPTION]...\n"
-    "       moat-kvd cert [--state DIR] [--host HOST]...   make a certificate for tls:// "
-    "addresses\n"
-    "\n"
-    "The server of MoaT-KV: keeps a key-value tree that is shared over MQTT.\n"
-    "Prints one line, 'ready ...', once it serves. SIGTERM ends it in order.\n"
-    "\n"
-    "  --name NAME        of this server (default: the host's name)\n"
-    "  --state DIR        where it keeps its data (default: /var/lib/moat-kv for root,\n"
-    "                     else ~/.local/state/moat-kv)\n"
-    "  --broker BROKER    embedded (default), embedded:PORT, mqtt://HOST[:PORT] or unix:PATH;\n"
-    "                     several times for a broker that has several addresses\n"
-    "  --listen ADDRESS   unix:PATH, tls://IP[:PORT] or tcp://127.0.0.1[:PORT]; may be given\n"
-    "                     several times (default: unix:DIR/link.sock)\n"
-    "  --tls-cert FILE, --tls-key FILE\n"
-    "                     certificate and key for tls:// as PEM (default: DIR/tls.crt and\n"
-    "                     DIR/tls.key, which 'moat-kvd cert' makes)\n"
-    "  --tls-ca FILE      clients may log in by certificates that one of these has signed: the\n"
-    "                     user is their common name\n"
-    "  --root ROOT        topic root (default: moat/main)\n"
-    "  --profile PROFILE  topic profile of the cluster: plain (default) or portable\n"
-    "  --qos QOS          MQTT quality of service of the cluster: 1 (default) or 0, for a broker\n"
-    "                     of several machines, such as nats-server (docs/scaling.md)\n"
-    "  --ping SECONDS     how often servers tell each other how they are, 1 to 3600\n"
-    "                     (default: 10; the same for all servers of a cluster)\n"
-    "  --guard on|off     clients get credentials for the broker, which checks by the plugin\n"
-    "                     moat-kv-guard.so who may do what (default: off)\n"
-    "  --guard-key FILE   the key for that, the same for all servers at one broker (default:\n"
-    "                     DIR/guard.key, which is made)\n"
-    "  --accept-restored  start even if the data were restored from a backup and no other\n"
-    "                     server is there: what was written since that backup is given up\n"
-    "  --config FILE      settings as YAML (default: " SYSTEM_CONFIG_FILE ", if it is there)\n"
-    "  --verbose          log more\n"
-    "  --version, --help\n"
-    "\n"
-    "The file knows the same names without dashes, but for accept-restored, which is for one\n"
-    "start only; 'listen' as a list; and also\n"
-    "  ack-window: 2      milliseconds that updates wait to be stored together\n"
-    "  clock: auto        whether the clock is to be trusted: auto, always, never\n"
-    "  store-max: 65536   MiB that the store may grow to\n"
-    "\n"
-    "example: moat-kvd --name attic --broker mqtt://192.0.2.1 --state /srv/moat-kv\n";
+#define ACK_WINDOW_MS     2
+#define ACK_WINDOW_MS_MAX 1000
+#define PING_MS           10000
+#define PING_S_MAX        3600
+#define STORE_MAX_MIB_MAX (UINT64_C(1) << 24) /* 16 TiB */
 
 /* --- One setting -------------------------------------------------------------------------- */
 
@@ -196,6 +151,21 @@ static int add_listen(struct mkv_daemon_config *config, const char *text, struct
         config->n_listen++;
     }
     return error;
+}
+
+static int set_socket(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+{
+    if (strcmp(text, "owner") == 0) {
+        config->socket_mode = 0600;
+    } else if (strcmp(text, "group") == 0) {
+        config->socket_mode = 0660;
+    } else if (strcmp(text, "all") == 0) {
+        config->socket_mode = 0666;
+    } else {
+        return mkv_why_error(why, MKV_E_BAD_ARGUMENT,
+                             "socket is 'owner', 'group' or 'all', not '%s'", text);
+    }
+    return 0;
 }
 
 static void clear_listen(struct mkv_daemon_config *config)
@@ -342,6 +312,7 @@ static const struct setting settings[] = {
     {"state", set_state, NULL},
     {"broker", add_broker, clear_brokers},
     {"listen", add_listen, clear_listen},
+    {"socket", set_socket, NULL},
     {"tls-cert", set_tls_cert, NULL},
     {"tls-key", set_tls_key, NULL},
     {"tls-ca", set_tls_ca, NULL},
@@ -508,6 +479,7 @@ static const struct option options[] = {
     {"state", required_argument, NULL, OPTION_SETTING},
     {"broker", required_argument, NULL, OPTION_SETTING},
     {"listen", required_argument, NULL, OPTION_SETTING},
+    {"socket", required_argument, NULL, OPTION_SETTING},
     {"tls-cert", required_argument, NULL, OPTION_SETTING},
     {"tls-key", required_argument, NULL, OPTION_SETTING},
     {"tls-ca", required_argument, NULL, OPTION_SETTING},
@@ -675,7 +647,7 @@ enum mkv_config_verdict mkv_config_read(int argc,
 
     default_name(config.name);
 
-    int error = read_file(&config, file == NULL ? SYSTEM_CONFIG_FILE : file, file != NULL, why);
+    int error = read_file(&config, file == NULL ? MKV_DAEMON_CONFIG_FILE : file, file != NULL, why);
 
     if (error != 0) {
         return MKV_CONFIG_WRONG;

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/error.h"
 #include "base/limits.h"
@@ -19,6 +20,9 @@
 #define MKV_DAEMON_BROKERS_MAX 8U
 #define MKV_DAEMON_TEXT_MAX    256U
 
+#define MKV_DAEMON_CONFIG_FILE                                                                     \
+    "/etc/moat-kv/moat-kvd.yaml" /* read if there is one, and none is named */
+
 struct mkv_daemon_config {
     char name[MKV_NAME_MAX + 1];
     char state[MKV_DAEMON_TEXT_MAX]; /* directory, absolute */
@@ -29,6 +33,7 @@ struct mkv_daemon_config {
     struct mkv_address brokers[MKV_DAEMON_BROKERS_MAX];
     uint32_t n_listen;
     struct mkv_address listen[MKV_DAEMON_LISTEN_MAX];
+    mode_t socket_mode; /* of unix sockets that are listened on; 0: the listener's default */
     char tls_certificate[MKV_DAEMON_TEXT_MAX]; /* PEM files; the names are set if there is a ... */
     char tls_key[MKV_DAEMON_TEXT_MAX];         /* ... tls:// address among those listened on */
     char tls_ca[MKV_DAEMON_TEXT_MAX];          /* of clients; empty: they need no certificates */

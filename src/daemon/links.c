@@ -203,6 +203,7 @@ int mkv_daemon_open_listeners(struct daemon *daemon, struct mkv_why *why)
     int error = open_tls(daemon, why);
 
     options.link.tls = daemon->tls;
+    options.mode = daemon->config->socket_mode;
     for (uint32_t i = 0; i < daemon->config->n_listen && error == 0; i++) {
         error = mkv_listener_new(daemon->loop, &daemon->config->listen[i], &options, why,
                                  &daemon->listeners[i]);

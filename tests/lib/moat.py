@@ -242,9 +242,10 @@ class Result:
 
 
 class Cli:
-    """Runs moat-kv."""
+    """Runs moat-kv; behind @prefix, which may be a program that makes somebody else of us."""
 
-    def __init__(self, server=None, environment=None):
+    def __init__(self, server=None, environment=None, prefix=()):
+        self.prefix = list(prefix)
         self.environment = dict(os.environ if environment is None else environment)
         for name in ("MOAT_KV_SERVER", "MOAT_KV_BROKER", "MOAT_KV_ROOT", "COLUMNS"):
             self.environment.pop(name, None)
@@ -254,7 +255,7 @@ class Cli:
     def run(self, *arguments, stdin=b"", deadline_s=DEADLINE_S, **environment):
         """Runs to the end, whatever that is; further names are environment variables."""
         try:
-            done = subprocess.run([program("MOAT_KV"), *arguments], input=stdin,
+            done = subprocess.run([*self.prefix, program("MOAT_KV"), *arguments], input=stdin,
                                   capture_output=True, timeout=deadline_s, check=False,
                                   env={**self.environment, **environment})
         except subprocess.TimeoutExpired:
@@ -272,7 +273,8 @@ class Cli:
 
     def start(self, *arguments, stdin=subprocess.DEVNULL, **environment):
         """In the background."""
-        return Process([program("MOAT_KV"), *arguments], {**self.environment, **environment}, stdin)
+        return Process([*self.prefix, program("MOAT_KV"), *arguments],
+                       {**self.environment, **environment}, stdin)
 
 
 def is_message(text):
