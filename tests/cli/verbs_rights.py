@@ -3,7 +3,10 @@
 """Users, roles and rights as people see them; and, if this runs as root, as other Unix users meet them."""
 import os
 import shutil
+import socket
 import sys
+
+import paho.mqtt.client as paho
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import moat  # noqa: E402
@@ -19,6 +22,7 @@ class World:
     """A server whose socket everybody can reach."""
 
     def __init__(self, folder):
+        self.folder = folder
         os.chmod(folder, 0o755)
         self.socket = f"unix:{folder}/open.sock"
         self.server = moat.Server(folder + "/state", arguments=["--listen", self.socket, "--socket", "all"])
@@ -184,6 +188,66 @@ def exported(world):
     cli.check("acl", "export", "--for", "rabbitmq", status=2)
 
 
+class Member:
+    """Somebody at a broker, under that name, who is given what they may have of the tree."""
+
+    def __init__(self, port, name):
+        self.seen = []
+        self.granted = False
+        self.client = paho.Client(name, clean_session=True)
+        self.client.username_pw_set(name)
+        self.client.on_connect = lambda *_: self.client.subscribe("moat/main/d/#", 1)
+        self.client.on_subscribe = lambda *_: setattr(self, "granted", True)
+        self.client.on_message = lambda _client, _data, message: self.seen.append(message.topic.removeprefix("moat/main/d/"))
+        moat.wait_until("the broker", lambda: self.try_connect(port))
+        self.client.loop_start()
+        moat.wait_until("SUBACK", lambda: self.granted)
+
+    def try_connect(self, port):
+        try:
+            return self.client.connect("127.0.0.1", port) == 0
+        except OSError:
+            return False
+
+    def say(self, *levels):
+        for level in levels:
+            self.client.publish("moat/main/d/" + level, b"x", 1)
+
+    def end(self):
+        self.client.disconnect()
+        self.client.loop_stop()
+
+
+def mosquitto_obeys(world):
+    cli = world.cli
+    cli.check("user", "add", "ann", "--role", "guest")
+    cli.check("role", "grant", "guest", "#", "r")
+    cli.check("role", "grant", "guest", "kitchen.#", "rwc")
+    cli.check("role", "grant", "--", "guest", "kitchen.safe.#", "-rwcd")
+    cli.check("role", "grant", "guest", "ward.+:2", "d")
+    rights, settings = world.folder + "/acl", world.folder + "/mosquitto.conf"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with open(rights, "wb") as file:
+        file.write(cli.check("acl", "export", "--for", "mosquitto").out)
+        file.write(b"\nuser srv\ntopic readwrite moat/main/#\n")
+    with open(settings, "w", encoding="utf-8") as file:
+        file.write(f"listener {port} 127.0.0.1\nallow_anonymous true\nacl_file {rights}\n")
+    with moat.Process([shutil.which("mosquitto", path="/usr/sbin:/usr/bin:/usr/local/sbin"), "-c", settings]):
+        ann, server = Member(port, "ann"), Member(port, "srv")
+        topics = ["cellar", "kitchen", "kitchen/lamp", "kitchen/safe", "kitchen/safe/x", "ward/a/:2", "$NULL/users/x"]
+        server.say(*topics, "kitchen/end")
+        moat.wait_until("the end", lambda: "kitchen/end" in ann.seen)
+        expect_equal(ann.seen, ["cellar", "kitchen", "kitchen/lamp", "ward/a/:2", "kitchen/end"])
+        server.seen.clear()
+        ann.say(*topics, "kitchen/end")
+        moat.wait_until("the end", lambda: "kitchen/end" in server.seen)
+        expect_equal(server.seen, ["kitchen", "kitchen/lamp", "ward/a/:2", "kitchen/end"])
+        ann.end()
+        server.end()
+
+
 def strangers(world):
     expect("moat-kv user add NAME --uid" in world.user(ANN).check("get", "a", status=4).error)
     world.cli.check("user", "add", "ann", "--uid", str(ANN))
@@ -246,6 +310,7 @@ moat.run_cases([
     ("roles and their rules", world(roles)),
     ("which rule decides", world(which_rule_decides)),
     ("in the words of other brokers", world(exported)),
+    ("mosquitto does what is exported for it", world(mosquitto_obeys)),
     ("other Unix users are strangers, unless they are users" + SKIP, with_others(strangers)),
     ("two users" + SKIP, with_others(two_users)),
     ("a change of rights takes hold for who is connected" + SKIP, with_others(rights_change)),
