@@ -23,6 +23,8 @@ DENIED = 135
 
 USERS = [("ann", ["house"]), ("bob", ["guest"]), ("tom", ["house"], True)]
 RULES = [("house", ("#",), ALL & ~ADMIN, 0), ("house", ("safe", "#"), 0, ALL),
+         ("house", (None, "acl", "guest"), WRITE | CREATE | DELETE, 0),
+         ("house", (None, "users", "#"), ADMIN, 0),
          ("guest", ("hall", "#"), READ, 0), ("guest", ("hall", "bell"), READ | WRITE, 0)]
 
 
@@ -265,11 +267,14 @@ def users_keep_to_their_rules():
             expect_equal(a.publish(D + "/safe/x", update(ann.tick())), DENIED, "ann, safe")
             expect_equal(a.publish(D + "/safe", update(ann.tick())), DENIED, "ann, safe itself")
             expect_equal(a.publish(D + "/$NULL/acl/x", update(ann.tick())), DENIED, "ann, rules")
+            expect_equal(a.publish(D + "/$NULL/acl/guest", update(ann.tick())), DENIED,
+                         "to write is not to administer")
+            expect_equal(a.publish(D + "/$NULL/users/eve", update(ann.tick(), None)), 0, "to do so")
             expect_equal(b.publish(D + "/hall/lamp", update(bob.tick())), DENIED, "bob, lamp")
             expect_equal(b.publish(D + "/hall/bell", update(bob.tick())), 0, "bob, bell")
             expect_equal(b.publish(D + "/hall/bell", update(bob.tick(), None)), DENIED, "deletion")
             expect_equal(only_good_ones_came(server, own, good),
-                         [D + "/hall/lamp", D + "/hall/bell"])
+                         [D + "/hall/lamp", D + "/$NULL/users/eve", D + "/hall/bell"])
         server.close()
         own.close()
 

@@ -177,6 +177,23 @@ static void budgets_fill_up_again(void **state)
                         "sends more messages than it may");
 }
 
+/* Nobody but servers can subscribe to these; who could would still get nothing. */
+static void services_are_for_servers(void **state)
+{
+    static const char *const topics[] = {"m/svc/birth", "m/svc/query", "m/svc/act", "m/svc", "m/e"};
+    struct mkv_guard_peer own;
+    struct mkv_guard_peer server;
+
+    (void)state;
+    assert_int_equal(login("s:1:0", ":own", NOW_S, &own), MKV_GUARD_ALLOW);
+    assert_int_equal(login("s:0:0:00000000", ":server", NOW_S, &server), MKV_GUARD_ALLOW);
+    for (size_t i = 0; i < sizeof(topics) / sizeof(topics[0]); i++) {
+        assert_int_equal(mkv_guard_read(&guard, &own, text(topics[i])).answer, MKV_GUARD_DENY);
+        assert_int_equal(mkv_guard_read(&guard, &server, text(topics[i])).answer, MKV_GUARD_ALLOW);
+        assert_int_equal(mkv_guard_read(&guard, NULL, text(topics[i])).answer, MKV_GUARD_DENY);
+    }
+}
+
 /* What was decoded under one root is not remembered under another. */
 static void another_root_is_another_tree(void **state)
 {
@@ -299,6 +316,7 @@ int main(void)
         WITH_GUARD(tocks_are_bound_by_the_clock),
         WITH_GUARD(tocks_follow_the_servers),
         WITH_GUARD(budgets_fill_up_again),
+        WITH_GUARD(services_are_for_servers),
         WITH_GUARD(another_root_is_another_tree),
         WITH_GUARD(out_of_memory_changes_nothing),
         WITH_GUARD(a_topic_that_finds_no_memory_is_denied),
