@@ -360,21 +360,6 @@ static int ask_members(struct mkv_server *server, struct mkv_now now)
     return error != 0 ? error : walk_on(server, now);
 }
 
-static int take_members(struct mkv_server *server, struct mkv_now now)
-{
-    bool goes_on;
-    int error = mkv_pull_take_members(server, now, &goes_on);
-
-    return error != 0 || !goes_on ? error : start_reading(server, now);
-}
-
-/* What no server can say of itself; with numbers out of reach ours would be pushed there, too. */
-static bool is_sane(const struct mkv_frame_vouched *vouched)
-{
-    return vouched->floor <= vouched->horizon && vouched->horizon <= vouched->tock &&
-           vouched->tock <= MKV_TOCK_MAX;
-}
-
 /* Whoever crashes before it has joined must not pass for one who had. */
 static int begin_anew(struct mkv_server *server)
 {
@@ -382,6 +367,34 @@ static int begin_anew(struct mkv_server *server)
     server->cluster.pull.walks = true; /* all we hold is looked at */
     return mkv_cluster_joined_as(server, MKV_JOINED_NEVER,
                                  is_own_cluster(server) ? server->cluster.n_joined : 0);
+}
+
+/*
+ * They may have let us in anew once before, and that never came to our ears: then they know us, but
+ * not for what we are.
+ */
+static int take_members(struct mkv_server *server, struct mkv_now now)
+{
+    struct mkv_pull *pull = &server->cluster.pull;
+    bool goes_on;
+    int error = mkv_pull_take_members(server, now, &goes_on);
+
+    if (error != 0 || !goes_on) {
+        return error;
+    }
+    if (pull->joining && !pull->anew &&
+        mkv_join_unsure(server)) { /* it knows us as somebody else */
+        pull->bound = pull->horizon;
+        error = begin_anew(server);
+    }
+    return error != 0 ? error : start_reading(server, now);
+}
+
+/* What no server can say of itself; with numbers out of reach ours would be pushed there, too. */
+static bool is_sane(const struct mkv_frame_vouched *vouched)
+{
+    return vouched->floor <= vouched->horizon && vouched->horizon <= vouched->tock &&
+           vouched->tock <= MKV_TOCK_MAX;
 }
 
 static int take_vouched(struct mkv_server *server,

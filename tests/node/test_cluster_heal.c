@@ -215,6 +215,48 @@ static void test_not_through_an_evicted_one(void **state)
 }
 
 /*
+ * s1 is evicted, unaware, and holds a value that nobody else has.  s0 lets it in anew, but s1 does not
+ * hear that: its link breaks after @n frames (false: it had no more).  When it comes again, s0 knows
+ * it; the value is set aside all the same.
+ */
+static bool let_in_twice(unsigned n)
+{
+    start_many(3);
+    cluster_crash(&cluster, 2); /* the floor waits for it */
+    write_at(0, "t", "x");
+    write_at(0, "t", NULL);
+    cluster_cut(&cluster, 1, true);
+    cluster_isolate(&cluster, 1, true);
+    write_at(1, "v", "alone");
+    assert_int_equal(cluster_evict(&cluster, 0, 1), 0);
+    run(PAST_HORIZON);
+    assert_held(0, "t", "");
+    cluster_crash(&cluster, 1);
+    cluster_cut(&cluster, 1, false);
+    cluster_isolate(&cluster, 1, false);
+    cluster.at[1].lose = 1; /* what s0 writes of it */
+    cluster.at[1].break_in = n;
+    cluster_start(&cluster, 1);
+    run(20000);
+    assert_true(cluster_ready(&cluster, 1));
+    assert_held(1, "v", NULL);
+    assert_held(0, "v", NULL);
+    assert_non_null(strstr(cluster.at[1].set_aside, "v=alone;"));
+    return cluster.at[1].break_in == 0;
+}
+
+static void test_let_in_twice(void **state)
+{
+    unsigned n = 1;
+
+    for (; let_in_twice(n); n++) {
+        (void)teardown(state);
+        (void)setup(state);
+    }
+    assert_true(n > 6);
+}
+
+/*
  * s0 vouches for s2, of which nobody else hears; then it is put back to a backup, and comes back
  * through s1.  The floor rises among s0 and s1, and s2 holds a value from before that.
  */
@@ -355,6 +397,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_three_servers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nothing_to_heal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_not_through_an_evicted_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_let_in_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_voucher_that_is_put_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_members_come_first, setup, teardown),
         cmocka_unit_test_setup_teardown(test_members_below_the_floor, setup, teardown),
