@@ -135,11 +135,12 @@ struct mkv_cluster {
     uint64_t joined;   /* the tock of our own entry when we last became ready; 0: we had none */
     uint32_t n_joined; /* how many members there were then, evicted ones included */
     bool ready;        /* joined: numbers sessions, acknowledges, answers queries */
-    const char *joined_how; /* it has joined, once that is committed; NULL: not so */
-    bool stopped;           /* mkv_effect_stop() has been said */
-    int64_t joining_ms;     /* since when we look for others; MKV_NEVER: not yet */
-    int64_t lonely_ms;      /* when it may be said again why we do not start */
-    struct mkv_map known;   /* by the first 8 bytes of the uuid; owned */
+    uint8_t ready_in[MKV_UUID_LEN]; /* the cluster in which it is */
+    const char *joined_how;         /* it has joined, once that is committed; NULL: not so */
+    bool stopped;                   /* mkv_effect_stop() has been said */
+    int64_t joining_ms;             /* since when we look for others; MKV_NEVER: not yet */
+    int64_t lonely_ms;              /* when it may be said again why we do not start */
+    struct mkv_map known;           /* by the first 8 bytes of the uuid; owned */
     struct mkv_members members;
     bool members_written; /* since it was last looked whether we are one of them */
     struct mkv_floor floor;

@@ -73,6 +73,7 @@ static void become_ready(struct mkv_server *server, struct mkv_now now)
     cluster->restored = false;
     cluster->skipped = false;
     cluster->ready = true;
+    memcpy(cluster->ready_in, mkv_members_cluster(&cluster->members), MKV_UUID_LEN);
     cluster->joined_how = NULL;
     cluster->joining_ms = MKV_NEVER;
     cluster->ping_ms = now.ms;

@@ -254,6 +254,16 @@ static bool is_revenant(const struct sim *sim, unsigned key, const struct known 
            known_less(truth, &sim->oracle.deleted.at[key]);
 }
 
+static const char *name_of_holder(const struct sim *sim, unsigned key, const struct known *truth)
+{
+    unsigned i = 0;
+
+    while (i + 1 < sim->n_machines && known_less(&sim->machines[i].held.at[key], truth)) {
+        i++;
+    }
+    return sim->machines[i].name;
+}
+
 static void check_truth(struct sim *sim, const struct machine *machine)
 {
     char text[2][64];
@@ -266,8 +276,9 @@ static void check_truth(struct sim *sim, const struct machine *machine)
             continue;
         }
         if (known_less(now, &truth) && (now->has || !is_revenant(sim, key, &truth))) {
-            sim_fail(sim, truth.head.present ? "I5" : "I4", "path %u: %s has %s, but there was %s",
-                     key, machine->name, oracle_text(now, text[0]), oracle_text(&truth, text[1]));
+            sim_fail(sim, truth.head.present ? "I5" : "I4", "path %u: %s has %s, but %s had %s",
+                     key, machine->name, oracle_text(now, text[0]),
+                     name_of_holder(sim, key, &truth), oracle_text(&truth, text[1]));
         }
     }
 }
