@@ -15,7 +15,8 @@
 #define HEAL_PINGS   10 /* ... and so many pings more */
 #define QUIET_PINGS  3
 #define FORGET_PINGS 8
-#define LOOP_PERIODS 10 /* pings are so much rarer while brokers send in a circle */
+#define GIVE_UP_MS   180000 /* servers write down what they do not wait for any more */
+#define LOOP_PERIODS 10     /* pings are so much rarer while brokers send in a circle */
 #define HELP_S       60
 #define USERS_MS     240000
 
@@ -351,7 +352,7 @@ static void check_rest(struct sim *sim)
     if (sim->result.failed || !check_members(sim)) {
         return;
     }
-    sim_run_until(sim, sim->now_ms + sim->times.horizon_ms + FORGET_PINGS * ping_ms);
+    sim_run_until(sim, sim->now_ms + GIVE_UP_MS + sim->times.horizon_ms + FORGET_PINGS * ping_ms);
     check_forgotten(sim);
     for (unsigned i = 0; i < 2; i++) {
         uint64_t n = check_commits(sim);
