@@ -290,6 +290,8 @@ static void take_from_user(unsigned u, const struct mkv_client_output *output)
     case MKV_CLIENT_LINK_CONNECT:
         post_to_user(u, LETTER_USER_LINKED, 0);
         break;
+    case MKV_CLIENT_LINK_PROVE: /* nobody logs in by password here */
+        break;
     case MKV_CLIENT_LINK_SEND:
     case MKV_CLIENT_LINK_CLOSE:
         post((struct letter){.kind =

@@ -62,6 +62,10 @@ MOATKV_API moatkv_bytes moatkv_text(const char *text);
  *     servers  MOAT_KV_SERVER (one or more, separated by commas), else "unix:" and the socket of
  *              the default server of this user: $XDG_STATE_HOME (~/.local/state) and
  *              /moat-kv/link.sock; for root /var/lib/moat-kv/link.sock
+ *              But if this user has logged in by `moat-kv login`, and MOAT_KV_SERVER is not set: the
+ *              server of that login
+ *     login    MOAT_KV_TOKEN ("": none), else $XDG_CONFIG_HOME (~/.config) and
+ *              /moat-kv/token.yaml if it is there: it counts for its own server alone
  *     broker   MOAT_KV_BROKER, else none
  *     root     MOAT_KV_ROOT, else "moat/main"; only used to ask a broker for a server
  *
@@ -74,7 +78,7 @@ MOATKV_API void moatkv_options_free(moatkv_options *options);
 
 /*
  * Replaces the servers: addresses separated by commas, tried in this order, as "unix:/path" or
- * "tcp://host:port".  "" for none: a server is then asked for at the broker.  BAD_ARGUMENT,
+ * "tls://host:port" or "tcp://host:port".  "" for none: a server is then asked for at the broker.  BAD_ARGUMENT,
  * NO_MEMORY.
  */
 MOATKV_API int moatkv_options_set_servers(moatkv_options *options, const char *addresses);
@@ -84,6 +88,19 @@ MOATKV_API int moatkv_options_set_broker(moatkv_options *options, const char *ad
 
 /* The topic root.  BAD_TOPIC, NO_MEMORY. */
 MOATKV_API int moatkv_options_set_root(moatkv_options *options, const char *root);
+
+/*
+ * Logs in as @user, by SCRAM, at whatever server; over tls:// and loopback only.  The password never leaves this
+ * process.  Without a CA the server's certificate is not checked: it proves by the password that it is the right
+ * one, over this very connection; but somebody in between could then try passwords against what was said.
+ * The first login takes about half a second of computing.  BAD_ARGUMENT.
+ */
+MOATKV_API int moatkv_options_set_login(moatkv_options *options,
+                                        const char *user,
+                                        const char *password);
+
+/* A PEM file: servers of tls:// must have a certificate in it, or one signed by it, for their host.  BAD_ARGUMENT. */
+MOATKV_API int moatkv_options_set_ca(moatkv_options *options, const char *file);
 
 /* How this program introduces itself to the server, for its logs.  BAD_ARGUMENT, NO_MEMORY. */
 MOATKV_API int moatkv_options_set_software(moatkv_options *options, const char *software);
@@ -107,6 +124,12 @@ MOATKV_API int moatkv_open(const moatkv_options *options, moatkv **ret_kv);
  * takes effect when the running moatkv_dispatch() ends; that returns CLOSED, and the handle is gone.
  */
 MOATKV_API void moatkv_close(moatkv *kv);
+
+/*
+ * Keeps the login of this handle, which was one by password over tls://, in @file (mode 0600; NULL: where
+ * options look for it): what was made of the password, and the server's fingerprint.  BAD_STATE: there was no such login.  IO.
+ */
+MOATKV_API int moatkv_save_login(moatkv *kv, const char *file);
 
 /* One descriptor to poll for reading; it stays the same for the handle's life. */
 MOATKV_API int moatkv_fd(const moatkv *kv);
@@ -406,6 +429,14 @@ MOATKV_API int moatkv_get_sync(moatkv *kv,
 MOATKV_API int moatkv_set_sync(
     moatkv *kv, moatkv_bytes path, moatkv_bytes value, uint32_t flags, int timeout_ms);
 MOATKV_API int moatkv_delete_sync(moatkv *kv, moatkv_bytes path, uint32_t flags, int timeout_ms);
+
+/*
+ * Sets the password of @user at this server, which gets only what it needs to check it.  It is computed here, and
+ * takes about half a second.  Statuses: 0, NOT_AUTHORISED, BAD_NAME, READ_ONLY.  Returns BAD_ARGUMENT (a password of 1 to
+ * 1,024 bytes without control characters is needed), QUEUE_FULL, NO_MEMORY.
+ */
+MOATKV_API int moatkv_passwd(
+    moatkv *kv, const char *user, const char *password, moatkv_on_done done, void *data);
 
 #ifdef __cplusplus
 }

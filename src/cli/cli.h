@@ -57,6 +57,9 @@ struct mkv_cli {
     struct mkv_buf servers; /* owned: addresses separated by commas; empty: none given */
     const char *broker;     /* NULL: not given */
     const char *root;       /* NULL: not given */
+    const char *user;       /* to log in as; NULL: as the library finds out */
+    const char *password;   /* with a user */
+    const char *ca;         /* or NULL */
     int timeout_ms;         /* -1: not given */
     bool has_format;
     enum mkv_format format;

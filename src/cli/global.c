@@ -15,7 +15,8 @@ enum {
 
 const struct mkv_option mkv_global_options[] = {
     {OPT_SERVER, 0, "server", "ADDR",
-     "a server: unix:/PATH or tcp://HOST:PORT; more than once: tried in this order"},
+     "a server: unix:/PATH, tls://HOST:PORT or tcp://HOST:PORT; more than once: tried in this "
+     "order"},
     {OPT_BROKER, 0, "broker", "ADDR",
      "a broker to ask for a server: mqtt://HOST:PORT or unix:/PATH"},
     {OPT_ROOT, 0, "root", "TOPIC", "the topic root of the cluster, to ask a broker (moat/main)"},

@@ -193,6 +193,12 @@ static int set_options(const struct mkv_cli *cli, moatkv_options *options)
             return error;
         }
     }
+    if (error == 0 && cli->user != NULL) {
+        error = moatkv_options_set_login(options, cli->user, cli->password);
+    }
+    if (error == 0 && cli->ca != NULL) {
+        error = moatkv_options_set_ca(options, cli->ca);
+    }
     if (error == 0 && cli->root != NULL) {
         error = moatkv_options_set_root(options, cli->root);
         if (error != 0) {

@@ -6,10 +6,17 @@
 #include "cli/say.h"
 
 const struct mkv_verb *const mkv_verbs[] = {
-    &mkv_verb_get,    &mkv_verb_set,       &mkv_verb_del,   &mkv_verb_ls,      &mkv_verb_tree,
-    &mkv_verb_watch,  &mkv_verb_conflicts, &mkv_verb_dump,  &mkv_verb_restore, &mkv_verb_import,
-    &mkv_verb_status, &mkv_verb_servers,   &mkv_verb_evict, &mkv_verb_user,    &mkv_verb_role,
-    &mkv_verb_acl,    &mkv_verb_ping,      &mkv_verb_help,  &mkv_verb_version, NULL,
+    &mkv_verb_get,       &mkv_verb_set,
+    &mkv_verb_del,       &mkv_verb_ls,
+    &mkv_verb_tree,      &mkv_verb_watch,
+    &mkv_verb_conflicts, &mkv_verb_dump,
+    &mkv_verb_restore,   &mkv_verb_import,
+    &mkv_verb_status,    &mkv_verb_servers,
+    &mkv_verb_evict,     &mkv_verb_user,
+    &mkv_verb_role,      &mkv_verb_acl,
+    &mkv_verb_login,     &mkv_verb_passwd,
+    &mkv_verb_ping,      &mkv_verb_help,
+    &mkv_verb_version,   NULL,
 };
 
 #define N_VERBS (sizeof(mkv_verbs) / sizeof(mkv_verbs[0]) - 1)

@@ -23,6 +23,8 @@ extern const struct mkv_verb mkv_verb_evict;
 extern const struct mkv_verb mkv_verb_user;
 extern const struct mkv_verb mkv_verb_role;
 extern const struct mkv_verb mkv_verb_acl;
+extern const struct mkv_verb mkv_verb_login;
+extern const struct mkv_verb mkv_verb_passwd;
 extern const struct mkv_verb mkv_verb_ping;
 extern const struct mkv_verb mkv_verb_help;
 extern const struct mkv_verb mkv_verb_version;

@@ -81,7 +81,9 @@ static void link_connect(moatkv *kv, struct mkv_bytes text)
     int error = mkv_address_parse(text, &address, &why);
 
     if (error == 0) {
-        error = mkv_link_connect(kv->loop, &address, NULL, &link_events, kv, &kv->link);
+        const struct mkv_link_options options = {.tls = kv->identity.tls};
+
+        error = mkv_link_connect(kv->loop, &address, &options, &link_events, kv, &kv->link);
     }
     if (error != 0) {
         mkv_client_node_link_closed(&kv->node, mkv_handle_now_ms(), error, text_of(&why));
@@ -264,6 +266,9 @@ static bool carry(moatkv *kv, const struct mkv_client_output *output)
         return true;
     case MKV_CLIENT_LINK_SEND:
         link_send(kv, output->payload);
+        return true;
+    case MKV_CLIENT_LINK_PROVE:
+        mkv_identity_prove(kv, output->text, output->payload);
         return true;
     case MKV_CLIENT_LINK_CLOSE:
         link_close(kv);

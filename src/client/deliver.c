@@ -155,6 +155,7 @@ static void deliver(moatkv *kv, const struct mkv_client_output *output)
         break;
     case MKV_CLIENT_LINK_CONNECT:
     case MKV_CLIENT_LINK_SEND:
+    case MKV_CLIENT_LINK_PROVE:
     case MKV_CLIENT_LINK_CLOSE:
     case MKV_CLIENT_MQTT_CONNECT:
     case MKV_CLIENT_MQTT_REDIRECT:

@@ -47,6 +47,8 @@ static void fill_config(const struct moatkv_options *options,
         .software = mkv_bytes_of(options->software),
         .seed = mkv_entropy_u64(),
     };
+    config->has_login = options->login.user[0] != '\0';
+    config->login_server = mkv_bytes_of(options->login.server);
     for (uint32_t i = 0; i < options->n_servers; i++) {
         config->servers.at[config->servers.n++] = mkv_bytes_of(options->servers[i]);
     }
@@ -66,7 +68,11 @@ static int init(moatkv *kv, const struct moatkv_options *options)
     mkv_buf_init(&kv->path, TEXT_MAX);
     mkv_buf_init(&kv->detail, TEXT_MAX);
     kv->operations.n_max = OPERATIONS_MAX;
-    int error = mkv_client_node_init(&kv->node, &config);
+    int error = mkv_identity_init(&kv->identity, &options->login);
+
+    if (error == 0) {
+        error = mkv_client_node_init(&kv->node, &config);
+    }
 
     if (error == 0) {
         error = mkv_loop_new(&kv->loop);
@@ -102,6 +108,7 @@ static void free_handle(moatkv *kv)
     }
     mkv_client_node_deinit(&kv->node);
     mkv_loop_free(kv->loop);
+    mkv_identity_deinit(&kv->identity);
     mkv_buf_deinit(&kv->key);
     mkv_buf_deinit(&kv->path);
     mkv_buf_deinit(&kv->detail);

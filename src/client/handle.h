@@ -11,6 +11,7 @@
 #include <moatkv/client.h>
 
 #include "base/map.h"
+#include "client/identity.h"
 #include "io/link.h"
 #include "io/loop.h"
 #include "io/mqtt.h"
@@ -34,6 +35,7 @@ struct moatkv {
     struct mkv_link *link;    /* or NULL */
     struct mkv_link *closing; /* the one before, while its last frames go out; or NULL */
     struct mkv_mqtt *mqtt;    /* or NULL */
+    struct mkv_identity identity;
     struct mkv_client_node node;
 
     struct mkv_client_output *told; /* owned: outputs for the application, in order */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/options.h"
 
+#include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -131,6 +132,7 @@ static int set(struct moatkv_options *options,
         return set_broker(options, text, why);
     case MKV_OPTION_ROOT:
         return set_root(options, text, why);
+    case MKV_OPTION_TOKEN: /* it is read from its file alone */
     case MKV_OPTION_COUNT:
         break;
     }
@@ -162,10 +164,37 @@ static void default_server(struct moatkv_options *options)
     }
 }
 
+/* Where this user has logged in: then that is the server, unless another one is named. */
+static void from_token(struct moatkv_options *options)
+{
+    struct mkv_identity_options *login = &options->login;
+    char name[MKV_TOKEN_NAME_MAX] = "";
+    int error = mkv_token_name(name);
+
+    if (error == 0 && name[0] != '\0') {
+        error = mkv_token_read(name, &login->token, &options->why);
+    }
+    if (error == MKV_E_NOT_FOUND || error == MKV_E_BAD_STATE || name[0] == '\0') {
+        options->why.text[0] = '\0';
+        return;
+    }
+    if (error == 0) {
+        error = set_servers(options, login->token.server, &options->why);
+    }
+    if (error != 0) {
+        options->bad[MKV_OPTION_TOKEN] = true;
+        return;
+    }
+    login->has_token = true;
+    memcpy(login->server, login->token.server, sizeof(login->server));
+    memcpy(login->user, login->token.user, sizeof(login->user));
+}
+
 void mkv_options_init(struct moatkv_options *options)
 {
     *options = (struct moatkv_options){.root = ROOT_DEFAULT, .software = "libmoatkv"};
     default_server(options);
+    from_token(options);
     from_environment(options, "MOAT_KV_SERVER", MKV_OPTION_SERVERS);
     from_environment(options, "MOAT_KV_BROKER", MKV_OPTION_BROKER);
     from_environment(options, "MOAT_KV_ROOT", MKV_OPTION_ROOT);
@@ -183,6 +212,9 @@ moatkv_options *moatkv_options_new(void)
 
 void moatkv_options_free(moatkv_options *options)
 {
+    if (options != NULL) {
+        sodium_memzero(&options->login, sizeof(options->login));
+    }
     mkv_mem_free(options);
 }
 
@@ -213,6 +245,35 @@ static int choose(struct moatkv_options *options, enum mkv_option option, const 
 int moatkv_options_set_servers(moatkv_options *options, const char *addresses)
 {
     return choose(options, MKV_OPTION_SERVERS, addresses);
+}
+
+int moatkv_options_set_login(moatkv_options *options, const char *user, const char *password)
+{
+    struct mkv_identity_options login = {.has_token = false};
+
+    if (options == NULL || user == NULL || password == NULL || user[0] == '\0') {
+        return MKV_E_BAD_ARGUMENT;
+    }
+    memcpy(login.ca, options->login.ca, sizeof(login.ca));
+
+    int error = copy_text(login.user, sizeof(login.user), mkv_bytes_of(user));
+
+    if (error == 0) {
+        error = copy_text(login.password, sizeof(login.password), mkv_bytes_of(password));
+    }
+    if (error == 0) {
+        options->login = login;
+        options->bad[MKV_OPTION_TOKEN] = false;
+    }
+    return error;
+}
+
+int moatkv_options_set_ca(moatkv_options *options, const char *file)
+{
+    if (options == NULL || file == NULL) {
+        return MKV_E_BAD_ARGUMENT;
+    }
+    return copy_text(options->login.ca, sizeof(options->login.ca), mkv_bytes_of(file));
 }
 
 int moatkv_options_set_broker(moatkv_options *options, const char *address)

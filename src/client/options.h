@@ -8,6 +8,7 @@
 #include <moatkv/client.h>
 
 #include "base/limits.h"
+#include "client/identity.h"
 #include "io/address.h"
 #include "io/why.h"
 #include "wire/svc.h"
@@ -18,6 +19,7 @@ enum mkv_option {
     MKV_OPTION_SERVERS,
     MKV_OPTION_BROKER,
     MKV_OPTION_ROOT,
+    MKV_OPTION_TOKEN,
     MKV_OPTION_COUNT,
 };
 
@@ -27,6 +29,7 @@ struct moatkv_options {
     char broker[MKV_ADDRESS_TEXT_MAX]; /* "": none */
     char root[MKV_ROOT_MAX + 1];
     char software[MKV_SOFTWARE_MAX + 1];
+    struct mkv_identity_options login;
     bool bad[MKV_OPTION_COUNT]; /* the environment's value is, and nothing was set instead */
     struct mkv_why why;         /* of the last thing that was wrong */
 };

@@ -83,8 +83,7 @@ void mkv_client_link_fail(struct mkv_client *client, int error, const char *why)
     link_lost(client, error, mkv_bytes_of(why));
 }
 
-/* Tells the server why before the link is closed. */
-static void refuse(struct mkv_client *client, int error, const char *why)
+void mkv_client_refuse(struct mkv_client *client, int error, const char *why)
 {
     struct mkv_frame frame = {.kind = MKV_FRAME_ERROR,
                               .error = {.code = error, .text = mkv_bytes_of(why)}};
@@ -129,36 +128,15 @@ static void refuse_version(struct mkv_client *client, const struct mkv_versions 
     mkv_words_add(&words, ", this client ");
     add_range(&words, &ours);
     mkv_words_add_bytes(&words, mkv_bytes("", 1)); /* it is a C string */
-    refuse(client, MKV_E_NO_VERSION,
-           words.error == 0 ? (const char *)text.at : mkv_error_text(MKV_E_NO_VERSION));
+    mkv_client_refuse(client, MKV_E_NO_VERSION,
+                      words.error == 0 ? (const char *)text.at : mkv_error_text(MKV_E_NO_VERSION));
     mkv_buf_deinit(&text);
-}
-
-static bool offers(const struct mkv_frame_hello *hello, const char *mechanism)
-{
-    for (uint32_t i = 0; i < hello->mechanisms.n; i++) {
-        if (mkv_bytes_equal(hello->mechanisms.at[i], mkv_bytes_of(mechanism))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static const char *choose_mechanism(const struct mkv_client *client,
-                                    const struct mkv_frame_hello *hello)
-{
-    bool is_unix = mkv_bytes_starts_with(mkv_dial_next(&client->dial), mkv_bytes_of("unix:"));
-
-    if (is_unix && offers(hello, "EXTERNAL")) {
-        return "EXTERNAL";
-    }
-    return offers(hello, "ANONYMOUS") ? "ANONYMOUS" : NULL;
 }
 
 static void on_hello(struct mkv_client *client, const struct mkv_frame_hello *hello)
 {
     if (hello->name.len == 0) {
-        refuse(client, MKV_E_UNEXPECTED, "this is not a server");
+        mkv_client_refuse(client, MKV_E_UNEXPECTED, "this is not a server");
         return;
     }
     send_hello(client);
@@ -166,26 +144,8 @@ static void on_hello(struct mkv_client *client, const struct mkv_frame_hello *he
         refuse_version(client, &hello->versions);
         return;
     }
-
-    const char *mechanism = choose_mechanism(client, hello);
-
-    if (mechanism == NULL) {
-        refuse(client, MKV_E_NOT_AUTHORISED,
-               "the server offers no way to log in that this client has (EXTERNAL on unix sockets, "
-               "ANONYMOUS)");
-        return;
-    }
-    struct mkv_frame frame = {.kind = MKV_FRAME_AUTH,
-                              .auth = {.mechanism = mkv_bytes_of(mechanism)}};
-
-    if (mkv_client_session_exists(&client->session)) {
-        frame.auth.resume = true;
-        frame.auth.session.name = client->session.about.name;
-        frame.auth.session.seq = client->session.about.seq;
-        frame.auth.token = client->session.about.token;
-    }
-    mkv_client_send(client, &frame);
-    enter(client, MKV_CLIENT_AUTH);
+    mkv_client_log_in(client, hello);
+    enter(client, client->phase == MKV_CLIENT_OFF ? MKV_CLIENT_OFF : MKV_CLIENT_AUTH);
 }
 
 /* Takes the new session in place of the old one: wholly, or not at all. */
@@ -229,7 +189,8 @@ static void on_session(struct mkv_client *client, const struct mkv_frame_session
     int error = adopt(client, frame);
 
     if (error != 0) {
-        refuse(client, error, "this client does not understand the session it was given");
+        mkv_client_refuse(client, error,
+                          "this client does not understand the session it was given");
         return;
     }
     client->clock = frame->clock;
@@ -332,7 +293,8 @@ static void on_frame_up(struct mkv_client *client, const struct mkv_frame *frame
     case MKV_FRAME_VOUCHED:
     case MKV_FRAME_SUMS:
     case MKV_FRAME_CONFLICTS:
-        refuse(client, MKV_E_UNEXPECTED, "the server sent a message that is not for a client");
+        mkv_client_refuse(client, MKV_E_UNEXPECTED,
+                          "the server sent a message that is not for a client");
         break;
     }
 }
@@ -352,11 +314,16 @@ static void on_frame(struct mkv_client *client, const struct mkv_frame *frame)
         on_frame_up(client, frame);
         break;
     case MKV_CLIENT_AUTH:
-        if (frame->kind == MKV_FRAME_SESSION) {
+        if (frame->kind == MKV_FRAME_CHALLENGE && client->login == MKV_LOGIN_ASKED) {
+            mkv_client_challenge(client, frame->sasl);
+            break;
+        }
+        if (frame->kind == MKV_FRAME_SESSION &&
+            (client->login == MKV_LOGIN_NONE || client->login == MKV_LOGIN_PROVED)) {
             on_session(client, &frame->session);
             break;
         }
-        refuse(client, MKV_E_UNEXPECTED, "the server did not open a session");
+        mkv_client_refuse(client, MKV_E_UNEXPECTED, "the server did not open a session");
         break;
     case MKV_CLIENT_CONNECTING:
     case MKV_CLIENT_GREETING:
@@ -364,7 +331,7 @@ static void on_frame(struct mkv_client *client, const struct mkv_frame *frame)
             on_hello(client, &frame->hello);
             break;
         }
-        refuse(client, MKV_E_UNEXPECTED, "the server did not begin with a hello");
+        mkv_client_refuse(client, MKV_E_UNEXPECTED, "the server did not begin with a hello");
         break;
     }
 }
@@ -482,6 +449,7 @@ static int take_order(struct mkv_client *client, const struct mkv_client_order *
     case MKV_CLIENT_PING:
     case MKV_CLIENT_SERVERS:
     case MKV_CLIENT_EVICT:
+    case MKV_CLIENT_PASSWD:
     case MKV_CLIENT_CONFLICTS:
         return mkv_client_request_order(client, order);
     case MKV_CLIENT_WATCH:
@@ -530,11 +498,14 @@ static int take(struct mkv_client *client, const struct mkv_client_event *event)
         break;
     case MKV_CLIENT_ON_LINK_BROKEN:
         if (client->phase != MKV_CLIENT_OFF) {
-            refuse(client, event->error, mkv_error_text(event->error));
+            mkv_client_refuse(client, event->error, mkv_error_text(event->error));
         }
         break;
     case MKV_CLIENT_ON_LINK_CLOSED:
         link_lost(client, event->error, event->why);
+        break;
+    case MKV_CLIENT_ON_LINK_PROOF:
+        mkv_client_proof(client, event);
         break;
     case MKV_CLIENT_ON_MQTT_CONNECTED:
         mkv_client_mqtt_connected(client);
@@ -602,7 +573,8 @@ static int keep_text(struct mkv_client *client, struct mkv_bytes *text)
 static int keep_config(struct mkv_client *client, const struct mkv_client_config *config)
 {
     struct mkv_bytes *const texts[] = {&client->config.broker, &client->config.root,
-                                       &client->config.software, &client->config.host};
+                                       &client->config.software, &client->config.host,
+                                       &client->config.login_server};
     int error = mkv_root_check(config->root);
 
     client->config = *config;
@@ -610,7 +582,8 @@ static int keep_config(struct mkv_client *client, const struct mkv_client_config
     mkv_buf_init(&client->config_store, CONFIG_TEXT_MAX);
     if (error == 0) {
         error = mkv_buf_reserve(&client->config_store, config->broker.len + config->root.len +
-                                                           config->software.len + config->host.len);
+                                                           config->software.len + config->host.len +
+                                                           config->login_server.len);
     }
     for (unsigned i = 0; i < sizeof(texts) / sizeof(texts[0]) && error == 0; i++) {
         error = keep_text(client, texts[i]);

@@ -43,6 +43,8 @@ struct mkv_client_config {
     struct mkv_bytes software; /* our name in the hello */
     struct mkv_bytes host;     /* this machine's name; may be empty */
     uint64_t seed;             /* random */
+    bool has_login;            /* a user and a password, known outside: see core/client_effect.h */
+    struct mkv_bytes login_server; /* the only address where these are used; empty: everywhere */
 };
 
 /* What the application asks for. */
@@ -54,9 +56,21 @@ enum mkv_client_order_kind {
     MKV_CLIENT_PING,
     MKV_CLIENT_SERVERS,
     MKV_CLIENT_EVICT,
+    MKV_CLIENT_PASSWD,
     MKV_CLIENT_CONFLICTS,
     MKV_CLIENT_WATCH,
     MKV_CLIENT_WRITE,
+};
+
+/* A new password, as the server will keep it. */
+struct mkv_client_password {
+    size_t user_len;
+    char user[MKV_SCRAM_USER_MAX];
+    uint32_t iterations;
+    size_t salt_len;
+    uint8_t salt[MKV_SCRAM_SALT_MAX];
+    uint8_t stored_key[MKV_SCRAM_KEY_LEN];
+    uint8_t server_key[MKV_SCRAM_KEY_LEN];
 };
 
 struct mkv_client_order {
@@ -65,12 +79,13 @@ struct mkv_client_order {
     struct mkv_bytes key; /* a valid path; not of STATUS, PING, SERVERS, EVICT */
     uint32_t depth_min;   /* READ */
     uint32_t depth_max;
-    uint32_t flags;                 /* MKV_READ_TOMBSTONES, _KEYS_ONLY; MKV_CONFLICTS_FOLLOW */
-    bool present;                   /* WRITE: false to delete */
-    bool blind;                     /* WRITE: do not look what is there */
-    struct mkv_bytes value;         /* WRITE: checked here */
-    const struct mkv_ticks *known;  /* WRITE: of what is replaced; NULL: look */
-    uint8_t uuid[MKV_STORE_ID_LEN]; /* EVICT */
+    uint32_t flags;                      /* MKV_READ_TOMBSTONES, _KEYS_ONLY; MKV_CONFLICTS_FOLLOW */
+    bool present;                        /* WRITE: false to delete */
+    bool blind;                          /* WRITE: do not look what is there */
+    struct mkv_bytes value;              /* WRITE: checked here */
+    const struct mkv_ticks *known;       /* WRITE: of what is replaced; NULL: look */
+    uint8_t uuid[MKV_STORE_ID_LEN];      /* EVICT */
+    struct mkv_client_password password; /* PASSWD */
 };
 
 enum mkv_client_event_kind {
@@ -79,6 +94,7 @@ enum mkv_client_event_kind {
     MKV_CLIENT_ON_LINK_FRAME,
     MKV_CLIENT_ON_LINK_BROKEN, /* what the server sent cannot be read; the link is still there */
     MKV_CLIENT_ON_LINK_CLOSED,
+    MKV_CLIENT_ON_LINK_PROOF, /* what came of mkv_client_effect_link_prove() */
     MKV_CLIENT_ON_MQTT_CONNECTED,
     MKV_CLIENT_ON_MQTT_DISCONNECTED, /* or an attempt failed */
     MKV_CLIENT_ON_MQTT_GONE,         /* it could not even be tried; nothing follows by itself */
@@ -96,6 +112,8 @@ struct mkv_client_event {
     int64_t now_ms; /* monotonic, 1 or more */
     int error;      /* LINK_BROKEN, LINK_CLOSED, MQTT_DISCONNECTED, _GONE, _ANSWERED (0: well) */
     struct mkv_bytes why;
+    struct mkv_bytes answer; /* LINK_PROOF: to be sent */
+    bool done;               /* LINK_PROOF: the server has proved itself, too */
     union {
         const struct mkv_frame *frame;
         uint64_t cookie; /* MQTT_ANSWERED */
@@ -115,6 +133,14 @@ enum mkv_client_phase {
     MKV_CLIENT_GREETING, /* waits for the server's hello */
     MKV_CLIENT_AUTH,     /* waits for the session */
     MKV_CLIENT_UP,
+};
+
+/* Logging in by password. */
+enum mkv_client_login {
+    MKV_LOGIN_NONE, /* it goes without */
+    MKV_LOGIN_BEGUN,
+    MKV_LOGIN_ASKED, /* the server's word is awaited */
+    MKV_LOGIN_PROVED,
 };
 
 enum mkv_client_mqtt_use {
@@ -140,6 +166,7 @@ struct mkv_client {
     /* link */
     struct mkv_dial dial;
     enum mkv_client_phase phase;
+    enum mkv_client_login login;
     int64_t phase_ms; /* since when */
     int64_t sent_ms;  /* when something was last sent */
     int64_t heard_ms;

@@ -53,6 +53,7 @@ static void take_row(struct mkv_client *client,
     case MKV_CLIENT_REQUEST_PING:
     case MKV_CLIENT_REQUEST_SERVERS:
     case MKV_CLIENT_REQUEST_EVICT:
+    case MKV_CLIENT_REQUEST_PASSWD:
     case MKV_CLIENT_REQUEST_CONFLICTS:
     case MKV_CLIENT_REQUEST_WATCH_CHECK: /* sorted out by takes_rows() */
         break;
@@ -76,6 +77,7 @@ static bool takes_rows(const struct mkv_client_request *request)
     case MKV_CLIENT_REQUEST_PING:
     case MKV_CLIENT_REQUEST_SERVERS:
     case MKV_CLIENT_REQUEST_EVICT:
+    case MKV_CLIENT_REQUEST_PASSWD:
     case MKV_CLIENT_REQUEST_CONFLICTS:
     case MKV_CLIENT_REQUEST_WATCH_CHECK:
         break;
@@ -189,7 +191,7 @@ static bool on_reports(struct mkv_client *client,
 
 static bool on_done(struct mkv_client *client, struct mkv_client_request *request)
 {
-    if (request->kind != MKV_CLIENT_REQUEST_EVICT) {
+    if (request->kind != MKV_CLIENT_REQUEST_EVICT && request->kind != MKV_CLIENT_REQUEST_PASSWD) {
         return false;
     }
     mkv_client_request_complete(client, request, 0);
@@ -229,6 +231,7 @@ static bool on_end(struct mkv_client *client,
     case MKV_CLIENT_REQUEST_STATUS:
     case MKV_CLIENT_REQUEST_PING:
     case MKV_CLIENT_REQUEST_EVICT:
+    case MKV_CLIENT_REQUEST_PASSWD:
     case MKV_CLIENT_REQUEST_WATCH_CHECK:
         break;
     }

@@ -24,6 +24,14 @@ void mkv_client_effect_link_connect(struct mkv_client_effects *out, struct mkv_b
 void mkv_client_effect_link_send(struct mkv_client_effects *out, const struct mkv_frame *frame);
 void mkv_client_effect_link_close(struct mkv_client_effects *out);
 
+/*
+ * Has the next message of a login by password made, by whoever knows the password: @mechanism begins it, empty
+ * it goes on with what the server sent.  The event LINK_PROOF tells what came of it.
+ */
+void mkv_client_effect_link_prove(struct mkv_client_effects *out,
+                                  struct mkv_bytes mechanism,
+                                  struct mkv_bytes message);
+
 /* A broker and who we are there. */
 struct mkv_client_broker {
     struct mkv_bytes address;

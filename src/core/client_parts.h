@@ -27,6 +27,7 @@ enum mkv_client_request_kind {
     MKV_CLIENT_REQUEST_PING,
     MKV_CLIENT_REQUEST_SERVERS,
     MKV_CLIENT_REQUEST_EVICT,
+    MKV_CLIENT_REQUEST_PASSWD,
     MKV_CLIENT_REQUEST_CONFLICTS,
     MKV_CLIENT_REQUEST_WATCH_READ,
     MKV_CLIENT_REQUEST_WATCH_CHECK,
@@ -42,7 +43,8 @@ struct mkv_client_request {
     uint32_t depth_min;
     uint32_t depth_max;
     uint32_t flags;
-    uint8_t uuid[MKV_STORE_ID_LEN]; /* EVICT */
+    uint8_t uuid[MKV_STORE_ID_LEN];      /* EVICT */
+    struct mkv_client_password password; /* PASSWD */
     bool has_since;
     bool over; /* completed: waits to be taken away */
     struct mkv_place since;
@@ -114,6 +116,15 @@ void mkv_client_notice(struct mkv_client *client,
                        int code,
                        struct mkv_bytes text);
 void mkv_client_done(struct mkv_client *client, uint64_t id, int status);
+
+/* Tells the server why before the link is given up. */
+void mkv_client_refuse(struct mkv_client *client, int error, const char *why);
+
+/* client_login.c */
+/* Answers the server's hello: logs in, or gives the link up. */
+void mkv_client_log_in(struct mkv_client *client, const struct mkv_frame_hello *hello);
+void mkv_client_challenge(struct mkv_client *client, struct mkv_bytes message);
+void mkv_client_proof(struct mkv_client *client, const struct mkv_client_event *event);
 
 /* client_tock.c */
 void mkv_client_note_tock(struct mkv_client *client, uint64_t tock);

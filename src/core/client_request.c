@@ -46,6 +46,8 @@ static enum mkv_client_request_kind kind_of(enum mkv_client_order_kind kind)
         return MKV_CLIENT_REQUEST_SERVERS;
     case MKV_CLIENT_EVICT:
         return MKV_CLIENT_REQUEST_EVICT;
+    case MKV_CLIENT_PASSWD:
+        return MKV_CLIENT_REQUEST_PASSWD;
     case MKV_CLIENT_CONFLICTS:
         return MKV_CLIENT_REQUEST_CONFLICTS;
     case MKV_CLIENT_READ:
@@ -80,6 +82,7 @@ int mkv_client_request_order(struct mkv_client *client, const struct mkv_client_
     request->depth_max = order->depth_max;
     request->flags = order->flags;
     memcpy(request->uuid, order->uuid, sizeof(request->uuid));
+    request->password = order->password;
     return 0;
 }
 
@@ -178,6 +181,7 @@ static void fill_read(const struct mkv_client_request *request, struct mkv_frame
     case MKV_CLIENT_REQUEST_PING:
     case MKV_CLIENT_REQUEST_SERVERS:
     case MKV_CLIENT_REQUEST_EVICT:
+    case MKV_CLIENT_REQUEST_PASSWD:
     case MKV_CLIENT_REQUEST_CONFLICTS:
     case MKV_CLIENT_REQUEST_WATCH_CHECK:
         read->depth_min = request->depth_min;
@@ -185,6 +189,15 @@ static void fill_read(const struct mkv_client_request *request, struct mkv_frame
         read->flags = request->flags;
         break;
     }
+}
+
+static void fill_passwd(const struct mkv_client_password *password, struct mkv_frame_passwd *passwd)
+{
+    passwd->user = mkv_bytes(password->user, password->user_len);
+    passwd->iterations = password->iterations;
+    passwd->salt = mkv_bytes(password->salt, password->salt_len);
+    passwd->stored_key = mkv_bytes(password->stored_key, MKV_SCRAM_KEY_LEN);
+    passwd->server_key = mkv_bytes(password->server_key, MKV_SCRAM_KEY_LEN);
 }
 
 static void fill_frame(const struct mkv_client_request *request,
@@ -221,6 +234,10 @@ static void fill_frame(const struct mkv_client_request *request,
     case MKV_CLIENT_REQUEST_EVICT:
         frame->kind = MKV_FRAME_EVICT;
         memcpy(frame->uuid, request->uuid, sizeof(frame->uuid));
+        break;
+    case MKV_CLIENT_REQUEST_PASSWD:
+        frame->kind = MKV_FRAME_PASSWD;
+        fill_passwd(&request->password, &frame->passwd);
         break;
     case MKV_CLIENT_REQUEST_CONFLICTS:
         frame->kind = MKV_FRAME_CONFLICTS;
@@ -343,6 +360,7 @@ static void on_lost(struct mkv_client *client, struct mkv_client_request *reques
     case MKV_CLIENT_REQUEST_GET:
     case MKV_CLIENT_REQUEST_STATUS:
     case MKV_CLIENT_REQUEST_EVICT:
+    case MKV_CLIENT_REQUEST_PASSWD:
     case MKV_CLIENT_REQUEST_CONFLICTS: /* it knows what it has told */
         mkv_client_request_unsend(client, request);
         break;

@@ -31,11 +31,28 @@ static bool read_fake_key(struct daemon *daemon)
     return found;
 }
 
+static bool has_passwords(struct daemon *daemon)
+{
+    struct mkv_bytes name;
+    int error = mkv_store_secret_next(daemon->store, mkv_bytes(NULL, 0), &name);
+
+    if (error == 0 && mkv_bytes_equal(name, mkv_bytes_of(FAKE_KEY))) {
+        error = mkv_store_secret_next(daemon->store, mkv_bytes_of(FAKE_KEY), &name);
+    }
+    return error == 0;
+}
+
 /* If the disk does not take it, it is another one after the next start, and that is all. */
 void mkv_daemon_prepare_logins(struct daemon *daemon)
 {
     struct mkv_bytes key = mkv_bytes(daemon->fake_key, sizeof(daemon->fake_key));
 
+    if (daemon->tls != NULL && daemon->config->tls_ca[0] == '\0' && !has_passwords(daemon)) {
+        mkv_daemon_say(daemon, MKV_LOG_WARNING,
+                       "nobody can log in at tls:// yet: 'moat-kv set :n.users.NAME {roles: []}' "
+                       "and 'moat-kv passwd "
+                       "NAME', on this machine, make somebody who can");
+    }
     if (read_fake_key(daemon)) {
         return;
     }

@@ -139,6 +139,18 @@ void mkv_client_node_link_broken(struct mkv_client_node *node, int64_t now_ms, i
     tell(node, &event);
 }
 
+void mkv_client_node_link_proof(
+    struct mkv_client_node *node, int64_t now_ms, int error, struct mkv_bytes answer, bool done)
+{
+    struct mkv_client_event event = {.kind = MKV_CLIENT_ON_LINK_PROOF,
+                                     .now_ms = now_ms,
+                                     .error = error,
+                                     .answer = answer,
+                                     .done = done};
+
+    tell(node, &event);
+}
+
 void mkv_client_node_link_closed(struct mkv_client_node *node,
                                  int64_t now_ms,
                                  int error,

@@ -234,6 +234,19 @@ void mkv_client_effect_link_send(struct mkv_client_effects *out, const struct mk
     append_link(out, output);
 }
 
+void mkv_client_effect_link_prove(struct mkv_client_effects *out,
+                                  struct mkv_bytes mechanism,
+                                  struct mkv_bytes message)
+{
+    struct maker maker = make(MKV_CLIENT_LINK_PROVE, mechanism.len + message.len);
+
+    if (maker.output != NULL) {
+        maker.output->text = place(&maker, mechanism);
+        maker.output->payload = place(&maker, message);
+    }
+    append_link(out, maker.output);
+}
+
 void mkv_client_effect_link_close(struct mkv_client_effects *out)
 {
     append_or_static(out, MKV_CLIENT_LINK_CLOSE, &out->close_link);

@@ -14,6 +14,7 @@
 enum mkv_client_output_kind {
     MKV_CLIENT_LINK_CONNECT,    /* text: the address */
     MKV_CLIENT_LINK_SEND,       /* payload: one frame, length included */
+    MKV_CLIENT_LINK_PROVE,      /* text: the mechanism, or empty; payload: the message */
     MKV_CLIENT_LINK_CLOSE,      /* what is queued goes out before */
     MKV_CLIENT_MQTT_CONNECT,    /* broker */
     MKV_CLIENT_MQTT_REDIRECT,   /* text: the address */

@@ -10,7 +10,7 @@ import moat  # noqa: E402
 from moat import expect, expect_equal  # noqa: E402
 
 VERBS = ["get", "set", "del", "ls", "tree", "watch", "dump", "restore", "import", "status", "servers",
-         "evict", "user", "role", "acl", "ping",
+         "evict", "user", "role", "acl", "login", "passwd", "ping",
          "help", "version"]
 NOWHERE = "unix:/tmp/moat-there-is-none/link.sock"
 

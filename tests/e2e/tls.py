@@ -9,13 +9,14 @@ import base64
 import hashlib
 import hmac
 import os
+import re
 import socket
 import ssl
 import stat
 import struct
 import subprocess
 import sys
-
+import threading
 from pathlib import Path
 
 import cbor2
@@ -235,6 +236,7 @@ def case_foreign(server):
 
 def case_nobody(server):
     """Without a user there is no way in, and it says so."""
+    moat.expect(any("moat-kv passwd" in line for line in server.log()), server.log())
     with connect(port_of(server)) as stream:
         hello = read_frame(stream)
         moat.expect_equal(hello[0], 1)
@@ -339,6 +341,108 @@ def case_back_off(server):
     moat.wait_until("bob may try again", lambda: login(server, "bob", "brush")[1][0] == 3)
 
 
+class Between:
+    """Somebody in between, with a certificate of their own, who may change what passes."""
+
+    def __init__(self, port, edit):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.real, self.edit = port, edit
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(state("eve") + "/tls.crt", state("eve") + "/tls.key")
+        while True:
+            try:
+                client = context.wrap_socket(self.listener.accept()[0], server_side=True)
+            except ssl.SSLError:
+                continue
+            except OSError:
+                return
+            server = connect(self.real)
+            hello = read_frame(server)
+            send_frame(client, self.edit(hello))
+            for one, other in ((client, server), (server, client)):
+                threading.Thread(target=self._pass, args=(one, other), daemon=True).start()
+
+    @staticmethod
+    def _pass(one, other):
+        try:
+            more = one.recv(65536)
+            while more:
+                other.sendall(more)
+                more = one.recv(65536)
+            other.close()
+        except (OSError, ValueError):
+            pass
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.close()
+
+
+def log_in(port, user, password, *options, token="token"):
+    return moat.Cli().run("login", user, "--server", f"tls://127.0.0.1:{port}", "--password-file",
+                          "-", *options, stdin=password.encode() + b"\n",
+                          MOAT_KV_TOKEN=state(token))
+
+
+def case_eve():
+    moat.expect_equal(kvd("cert", "--state", state("eve"), "--host", "127.0.0.1").returncode, 0)
+
+
+def case_command_line(server):
+    cli = moat.Cli(f"unix:{state()}/link.sock")
+    port = port_of(server)
+    cli.check("passwd", "ann", "--password-file", "-", stdin=b"crayon\n")
+    cli.check("passwd", "ann", "--password-file", "-", stdin=b"\n", status=6)
+    cli.check("passwd", "ann", "--password-file", "/nowhere", status=6)
+    wrong = log_in(port, "ann", "pencil")
+    unknown = log_in(port, "zoe", "pencil")
+    moat.expect_equal((wrong.status, wrong.err), (4, unknown.err), wrong)
+    moat.expect(not os.path.exists(state("token")), "nothing is kept of that")
+    moat.expect_equal(log_in(port, "ann", "crayon", "--ca", state("eve") + "/tls.crt").status, 4)
+    moat.expect_equal(moat.Cli().run("login", "ann").status, 2)
+    done = log_in(port, "ann", "crayon", "--ca", state() + "/tls.crt")
+    moat.expect_equal(done.status, 0, done)
+    done = log_in(port, "ann", "crayon")
+    moat.expect_equal(done.status, 0, done)
+    moat.expect_equal(stat.S_IMODE(os.stat(state("token")).st_mode), 0o600)
+    with open(state("token"), encoding="utf-8") as file:
+        moat.expect("crayon" not in file.read(), "the password is nowhere")
+    mine = dict(MOAT_KV_TOKEN=state("token"))
+    moat.expect_equal(moat.Cli().check("get", "open.door", **mine).text, "true\n")
+    moat.Cli().check("get", "secret.door", status=4, **mine)
+    moat.Cli().check("passwd", "bob", "--password-file", "-", stdin=b"x\n", status=4, **mine)
+    moat.Cli().check("get", "open.door", status=4, MOAT_KV_SERVER=f"tls://127.0.0.1:{port}",
+                     MOAT_KV_TOKEN="")
+    os.chmod(state("token"), 0o644)
+    moat.expect(moat.Cli().run("get", "open.door", **mine).status != 0, "others may read it")
+    os.chmod(state("token"), 0o600)
+
+
+def case_between(server):
+    """Whoever sits in between learns nothing, and cannot make anybody be content with less."""
+    less = [{6: ["SCRAM-SHA-256", "ANONYMOUS", "EXTERNAL"]}, {6: []}, {}]
+    for change in less:
+        with Between(port_of(server), lambda hello: {**hello, **change}) as eve:
+            done = log_in(eve.port, "ann", "crayon", token="eve.token")
+            moat.expect_equal(done.status, 4, done)
+            moat.expect(not os.path.exists(state("eve.token")))
+    with open(state("token"), encoding="utf-8") as file:
+        token = file.read()
+    with Between(port_of(server), lambda hello: hello) as eve:
+        with open(state("token2"), "w", encoding="utf-8",
+                  opener=lambda path, flags: os.open(path, flags, 0o600)) as file:
+            file.write(re.sub(r"127.0.0.1:\d+", f"127.0.0.1:{eve.port}", token))
+        done = moat.Cli().run("get", "open.door", MOAT_KV_TOKEN=state("token2"))
+        moat.expect_equal(done.status, 4, done)
+        moat.expect("certificate" in done.error, done)
+
+
 def main():
     os.environ["MOAT_KVD"] = sys.argv[1] + "/src/daemon/moat-kvd"
     os.environ["MOAT_KV"] = sys.argv[1] + "/src/cli/moat-kv"
@@ -353,6 +457,9 @@ def main():
             ("what is kept", with_server(case_kept)),
             ("nothing less", with_server(case_downgrade)),
             ("back-off", with_server(case_back_off)),
+            ("somebody in between: certificates", case_eve),
+            ("moat-kv passwd and login", with_server(case_command_line)),
+            ("somebody in between", with_server(case_between)),
         ])
 
 

@@ -216,6 +216,8 @@ static void carry(struct net *net, unsigned i, const struct mkv_client_output *o
     case MKV_CLIENT_LINK_CONNECT:
         dial(net, i, output->text);
         break;
+    case MKV_CLIENT_LINK_PROVE: /* nobody logs in by password here */
+        break;
     case MKV_CLIENT_LINK_SEND:
         if (client->link != 0) {
             post_link(net, MAIL_FRAME_TO_SERVER, i, output->payload);

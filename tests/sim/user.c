@@ -153,6 +153,8 @@ static void carry(struct sim *sim, struct user *user, const struct mkv_client_ou
     case MKV_CLIENT_LINK_CONNECT:
         dial(sim, user, output->text);
         break;
+    case MKV_CLIENT_LINK_PROVE: /* nobody logs in by password here */
+        break;
     case MKV_CLIENT_LINK_SEND:
         if (user->link != NULL) {
             net_send(sim, user->link, 0,
