@@ -15,7 +15,8 @@
 #define ANSWER_MS        200 /* pings in answer to others are at least so far apart */
 #define CLASH_MS         500 /* a ping of a process that has just died may still be on its way */
 #define UPTIME_CLEAR_S   2   /* uptimes closer than this do not tell who came first */
-#define ECHOES_MAX       2   /* copies of our own ping that can have a good reason */
+#define STRANGE_SAY_MS   60000
+#define ECHOES_MAX       2 /* copies of our own ping that can have a good reason */
 
 uint64_t mkv_actor_key(const uint8_t uuid[MKV_UUID_LEN])
 {
@@ -497,4 +498,36 @@ int mkv_server_ping(struct mkv_server *server, struct mkv_now now, const struct 
         return 0;
     }
     return take_ping(server, now, ping);
+}
+
+bool mkv_actor_strangers(const struct mkv_server *server, struct mkv_now now)
+{
+    return server->cluster.n_strangers > 0 && now.ms < server->cluster.strange_until_ms;
+}
+
+/* Another cluster with this root, or a server of this one that lacks the key, or we do. */
+void mkv_server_stranger(struct mkv_server *server, struct mkv_now now, const struct mkv_ping *ping)
+{
+    struct mkv_cluster *cluster = &server->cluster;
+    bool own = memcmp(ping->uuid, mkv_store_id(server->store), MKV_UUID_LEN) == 0;
+
+    now = mkv_server_clock(server, now);
+    if (cluster->stopped || own || ping->state == MKV_ACT_LEAVING) {
+        return; /* one that we sent before the key was changed, or one that ends */
+    }
+    cluster->n_strangers++;
+    cluster->strange_until_ms = now.ms + PERIODS_SILENT * server->config.times.ping_ms;
+    if (ping->state == MKV_ACT_JOINING) { /* let it hear that somebody is here */
+        answer_joiner(server, now, ping);
+    }
+    if (now.ms >= cluster->strange_say_ms) {
+        cluster->strange_say_ms = now.ms + STRANGE_SAY_MS;
+        mkv_effect_log(server->effects, MKV_LOG_ERROR,
+                       "server '%.*s' on host '%.*s' uses this root at this broker, but its key is "
+                       "none of this server's: if it is of another cluster, give one of them "
+                       "another --root; if not, 'moat-kvd key' prints a token where the right key "
+                       "is, and --join-file takes it",
+                       (int)ping->name.len, (const char *)ping->name.at, (int)ping->host.len,
+                       (const char *)ping->host.at);
+    }
 }

@@ -164,11 +164,14 @@ struct mkv_cluster {
     int64_t pinged_ms;
     int64_t sample_ms; /* when the floor wants the next sample */
     uint64_t n_dialled;
-    uint32_t n_echoes;     /* how often our last ping came back to us */
-    bool looping;          /* more than once: brokers send in a circle */
-    bool purging;          /* tombstones are being deleted ... */
-    bool purge_began;      /* ... some of them have been looked at already ... */
-    struct mkv_buf purged; /* owned: ... up to this key, which may be the empty one */
+    uint64_t n_strangers;     /* pings of servers without one of our keys */
+    int64_t strange_until_ms; /* while such a server counts as there */
+    int64_t strange_say_ms;   /* when it may be said again */
+    uint32_t n_echoes;        /* how often our last ping came back to us */
+    bool looping;             /* more than once: brokers send in a circle */
+    bool purging;             /* tombstones are being deleted ... */
+    bool purge_began;         /* ... some of them have been looked at already ... */
+    struct mkv_buf purged;    /* owned: ... up to this key, which may be the empty one */
     uint64_t n_quarantined;
     uint64_t n_purged;
     uint64_t n_pulls;
@@ -237,6 +240,8 @@ uint32_t mkv_actor_rank(const struct mkv_server *server, struct mkv_now now, str
 /* Where @uuid stands in the order for @id: the least is first. */
 uint64_t mkv_actor_weight(struct mkv_bytes id, const uint8_t uuid[MKV_UUID_LEN]);
 /* Whether another server of our name was heard lately: one of us has to stop. */
+/* Whether servers without one of our keys are at our broker. */
+bool mkv_actor_strangers(const struct mkv_server *server, struct mkv_now now);
 bool mkv_actor_rivalled(const struct mkv_server *server, struct mkv_now now);
 /* Moves on to the next address from *address on that can lead there; false: there is none. */
 bool mkv_actor_next_address(const struct mkv_server *server,

@@ -331,6 +331,24 @@ static int start_alone(struct mkv_server *server, struct mkv_now now)
     return error != 0 ? error : get_ready(server, now, "no other server is here");
 }
 
+/* Only such servers are here as we cannot join.  To serve beside them would split their cluster, or ours. */
+static int keep_away(struct mkv_server *server, struct mkv_now now)
+{
+    if (has_other_members(server)) {
+        complain(server, now,
+                 "this server waits for one of its own cluster: those that are here have other "
+                 "keys. If its key has been changed meanwhile, 'moat-kvd key' prints a token where "
+                 "the right one is, and --join-file takes it");
+        return 0; /* our next ping comes back here */
+    }
+    server->cluster.stopped = true;
+    mkv_effect_stop(server->effects,
+                    "servers that have another key use this root at this broker: 'moat-kvd key' "
+                    "prints a token there, and with --join-file this server joins them; or give it "
+                    "another --root");
+    return 0;
+}
+
 int mkv_join_time(struct mkv_server *server, struct mkv_now now)
 {
     struct mkv_cluster *cluster = &server->cluster;
@@ -372,5 +390,5 @@ int mkv_join_time(struct mkv_server *server, struct mkv_now now)
                      PATIENCE * (wait_ms(server) + server->config.times.join_wait_ms)) {
         return 0; /* our next ping comes back here */
     }
-    return start_alone(server, now);
+    return mkv_actor_strangers(server, now) ? keep_away(server, now) : start_alone(server, now);
 }

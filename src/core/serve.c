@@ -279,6 +279,7 @@ static void write_report(const struct mkv_server *server,
         {"forgotten", server->cluster.n_purged},
         {"quarantined", server->cluster.n_quarantined},
         {"healed", server->cluster.n_healed},
+        {"strangers", server->cluster.n_strangers},
     };
     const size_t n_facts = sizeof(facts) / sizeof(facts[0]);
     uint8_t digest[MKV_DIGEST_LEN];

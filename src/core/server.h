@@ -162,6 +162,10 @@ void mkv_server_answered(struct mkv_server *server, const struct mkv_server_repl
 int mkv_server_ping(struct mkv_server *server,
                     struct mkv_now now,
                     const struct mkv_ping *ping) MKV_MUST_CHECK;
+/* The same of one that does not show one of our keys.  Nothing it says counts, but that it is there. */
+void mkv_server_stranger(struct mkv_server *server,
+                         struct mkv_now now,
+                         const struct mkv_ping *ping);
 void mkv_server_birth(struct mkv_server *server, const struct mkv_birth *birth);
 
 /* The link's output has piled up, or drained again: meanwhile no more pages are made for it. */

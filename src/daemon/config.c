@@ -301,6 +301,11 @@ static int set_guard_key(struct mkv_daemon_config *config, const char *text, str
     return copy_text(config->guard_key, sizeof(config->guard_key), text, "the key's file", why);
 }
 
+static int set_join_file(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+{
+    return copy_text(config->join_file, sizeof(config->join_file), text, "the token's file", why);
+}
+
 struct setting {
     const char *name;
     int (*set)(struct mkv_daemon_config *config, const char *text, struct mkv_why *why);
@@ -324,6 +329,7 @@ static const struct setting settings[] = {
     {"store-max", set_store_max, NULL},
     {"verbose", set_verbose, NULL},
     {"ping", set_ping, NULL},
+    {"join-file", set_join_file, NULL},
     {"guard", set_guard, NULL},
     {"guard-key", set_guard_key, NULL},
 };
@@ -487,6 +493,7 @@ static const struct option options[] = {
     {"profile", required_argument, NULL, OPTION_SETTING},
     {"qos", required_argument, NULL, OPTION_SETTING},
     {"ping", required_argument, NULL, OPTION_SETTING},
+    {"join-file", required_argument, NULL, OPTION_SETTING},
     {"guard", required_argument, NULL, OPTION_SETTING},
     {"guard-key", required_argument, NULL, OPTION_SETTING},
     {"accept-restored", no_argument, NULL, OPTION_ACCEPT_RESTORED},

@@ -46,6 +46,8 @@ struct mkv_daemon_config {
     int64_t ping_ms;                     /* how often servers tell each other that they are there */
     bool guard;                          /* the broker asks for credentials ... */
     char guard_key[MKV_DAEMON_TEXT_MAX]; /* ... by this key; empty: one of our own */
+    char join_file
+        [MKV_DAEMON_TEXT_MAX]; /* has a token of the cluster; "-": standard input; or empty */
     bool accept_restored;
     bool verbose;
 };

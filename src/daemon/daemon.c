@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/inner.h"
+#include "daemon/keyring.h"
 #include "io/clock.h"
 #include "io/entropy.h"
 
@@ -177,8 +178,11 @@ static int make_node(struct daemon *daemon, struct mkv_why *why)
     config.server.quarantine = mkv_bytes_of(daemon->quarantine_text);
     mkv_entropy_fill(config.server.secret, sizeof(config.server.secret));
     list_addresses(daemon, &config.server);
+    mkv_ring_derive(&daemon->ring, MKV_RING_PING, &config.ring);
 
     int error = mkv_server_node_new(&config, daemon->store, mkv_daemon_now(daemon), &daemon->node);
+
+    mkv_ring_forget(&config.ring);
 
     if (error != 0) {
         mkv_why_set(why, "cannot start on the store in '%s': %s", daemon->config->state,
@@ -187,13 +191,35 @@ static int make_node(struct daemon *daemon, struct mkv_why *why)
     return error;
 }
 
+/* What `moat-kvd key` has written.  If that is no good, the keys stay as they are. */
+static void reload_keys(struct daemon *daemon)
+{
+    struct mkv_why why = {{0}};
+    struct mkv_ring ring = {0};
+    struct mkv_ring pings;
+
+    if (daemon->founds || daemon->node == NULL) { /* there is nothing to be read yet */
+        return;
+    }
+    if (mkv_keyring_read(daemon->config->state, &ring, &why) != 0) {
+        mkv_daemon_say(daemon, MKV_LOG_ERROR, "the keys stay as they were: %s", why.text);
+        return;
+    }
+    daemon->ring = ring;
+    mkv_ring_derive(&ring, MKV_RING_PING, &pings);
+    mkv_server_node_keys(daemon->node, &pings);
+    mkv_ring_forget(&pings);
+    mkv_ring_forget(&ring);
+    mkv_daemon_say(daemon, MKV_LOG_INFO,
+                   "the cluster's keys have been read again; restart to change settings");
+}
+
 static void on_signal(void *context, int number)
 {
     struct daemon *daemon = context;
 
     if (number == SIGHUP) {
-        mkv_daemon_say(daemon, MKV_LOG_INFO,
-                       "nothing is reloaded at SIGHUP; restart to change settings");
+        reload_keys(daemon);
         return;
     }
     mkv_daemon_say(daemon, MKV_LOG_INFO, "ending");
@@ -245,6 +271,9 @@ static int start(struct daemon *daemon, struct mkv_why *why)
     }
     mkv_loop_on_deadline(daemon->loop, on_deadline, daemon);
     error = open_store(daemon, why);
+    if (error == 0) {
+        error = mkv_keyring_open(daemon->config, &daemon->ring, &daemon->founds, why);
+    }
     if (error == 0 && daemon->config->guard) {
         error = prepare_guard(daemon, why);
     }
@@ -308,6 +337,7 @@ static void end(struct daemon *daemon)
     mkv_tls_free(daemon->tls);
     mkv_store_close(daemon->store);
     mkv_access_deinit(&daemon->access);
+    mkv_ring_forget(&daemon->ring);
 }
 
 int mkv_daemon_run(const struct mkv_daemon_config *config, struct mkv_why *why)

@@ -21,6 +21,7 @@
 #include "io/tls.h"
 #include "node/server.h"
 #include "store/store.h"
+#include "wire/ring.h"
 
 #define MKV_DAEMON_LINKS_MAX                                                                       \
     (MKV_SERVER_LINKS_MAX + 64U) /* room for those to be told that it is full */
@@ -41,6 +42,8 @@ struct daemon {
     struct mkv_signals *signals;
     struct mkv_store *store;
     struct mkv_store_report report; /* of its opening */
+    struct mkv_ring ring;           /* the cluster's keys */
+    bool founds;                    /* the key is new, and not on the disk yet */
     struct mkv_quarantine_file quarantine;
     uint64_t quarantine_said;  /* rows in it when it was last told of */
     struct mkv_access access;  /* if config->guard */

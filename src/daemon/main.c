@@ -5,6 +5,7 @@
 #include "daemon/cert.h"
 #include "daemon/config.h"
 #include "daemon/daemon.h"
+#include "daemon/keyring.h"
 
 /* Exit codes of the command line contract (docs/architecture.md). */
 enum {
@@ -13,10 +14,12 @@ enum {
     EXIT_CANNOT_RUN = 3,
 };
 
-static int run_cert(int argc, char **argv)
+static int run_command(int (*command)(int argc, char **argv, struct mkv_why *why),
+                       int argc,
+                       char **argv)
 {
     struct mkv_why why = {{0}};
-    int error = mkv_cert_command(argc, argv, &why);
+    int error = command(argc, argv, &why);
 
     if (error == 0) {
         return EXIT_FINE;
@@ -31,7 +34,10 @@ int main(int argc, char **argv)
     struct mkv_why why = {{0}};
 
     if (argc > 1 && strcmp(argv[1], "cert") == 0) {
-        return run_cert(argc - 1, argv + 1);
+        return run_command(mkv_cert_command, argc - 1, argv + 1);
+    }
+    if (argc > 1 && strcmp(argv[1], "key") == 0) {
+        return run_command(mkv_keyring_command, argc - 1, argv + 1);
     }
     switch (mkv_config_read(argc, argv, &config, &why)) {
     case MKV_CONFIG_HELP:

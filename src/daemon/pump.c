@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "daemon/inner.h"
+#include "daemon/keyring.h"
 #include "io/clock.h"
 
 #define CONGESTED_AT   (1U << 20) /* bytes queued on a link: make no more pages for it ... */
@@ -128,12 +129,27 @@ static void tell_guard(struct daemon *daemon)
     }
 }
 
+/* Before anybody is told that it serves: what it then says is of a cluster that lasts. */
+static void keep_new_key(struct daemon *daemon)
+{
+    int error = mkv_keyring_save(daemon->config->state, &daemon->ring, &daemon->why);
+
+    daemon->founds = false;
+    if (error != 0) {
+        daemon->error = error;
+        daemon->ending = true;
+    }
+}
+
 /* After every input: lets out what the node has to say, and asks when it wants to be woken. */
 void mkv_daemon_pump(struct daemon *daemon)
 {
     struct mkv_output output;
 
     tell_guard(daemon);
+    if (daemon->founds && mkv_server_node_ready(daemon->node)) {
+        keep_new_key(daemon);
+    }
     while (mkv_server_node_output(daemon->node, &output)) {
         switch (output.kind) {
         case MKV_OUTPUT_SEND:
@@ -159,7 +175,7 @@ void mkv_daemon_pump(struct daemon *daemon)
             break;
         }
     }
-    if (!daemon->ready_said && mkv_server_node_ready(daemon->node)) {
+    if (!daemon->ready_said && !daemon->ending && mkv_server_node_ready(daemon->node)) {
         mkv_daemon_say_ready(daemon);
     }
     if (mkv_server_node_error(daemon->node) != 0 && !daemon->ending) {

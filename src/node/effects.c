@@ -213,11 +213,19 @@ static size_t begin_svc(struct mkv_effects *effects, const char *name, size_t *r
 
 void mkv_effect_ping(struct mkv_effects *effects, const struct mkv_ping *ping)
 {
+    struct mkv_ping proven = *ping;
     size_t topic_len;
     size_t start = begin_svc(effects, "act", &topic_len);
 
+    proven.has_proof = effects->ring.n > 0;
     if (effects->error == 0) {
-        effects->error = mkv_ping_encode(ping, &effects->queue);
+        effects->error = mkv_ping_encode(&proven, &effects->queue);
+    }
+    if (effects->error == 0 && proven.has_proof) {
+        uint8_t *topic = effects->queue.at + start + sizeof(struct record);
+
+        mkv_ring_prove(&effects->ring, mkv_bytes(topic, topic_len), topic + topic_len,
+                       effects->queue.len - start - sizeof(struct record) - topic_len);
     }
     end_record(effects, start, topic_len, (struct record){.kind = MKV_OUTPUT_PUBLISH});
 }

@@ -11,6 +11,7 @@
 #include "base/buf.h"
 #include "core/effect.h"
 #include "node/server.h"
+#include "wire/ring.h"
 #include "wire/topic.h"
 
 #define MKV_OUTPUTS_MAX  (256U << 20) /* bytes; beyond: the batch fails with QUEUE_FULL */
@@ -27,6 +28,7 @@ struct mkv_effects {
     enum mkv_profile profile;
     uint32_t qos; /* of updates and replies */
     struct mkv_quarantine keeper;
+    struct mkv_ring ring; /* proves our pings; none: they go without */
 };
 
 /* @root must outlive it. */

@@ -99,6 +99,8 @@ void mkv_server_node_free(struct mkv_server_node *node)
     mkv_server_free(node->server);
     mkv_store_abort(node->store);
     mkv_effects_deinit(&node->effects);
+    mkv_ring_forget(&node->effects.ring);
+    mkv_ring_forget(&node->config.ring);
     mkv_buf_deinit(&node->key);
     mkv_mem_free(node);
 }
@@ -119,6 +121,7 @@ int mkv_server_node_new(const struct mkv_server_node_config *config,
     mkv_effects_init(&node->effects, config->server.root, config->server.profile,
                      config->server.qos);
     node->effects.keeper = config->quarantine;
+    node->effects.ring = config->ring;
     mkv_buf_init(&node->key, MKV_PATH_KEY_MAX);
 
     int error = mkv_server_new(&config->server, store, &node->effects, now, &node->server);
@@ -260,6 +263,22 @@ static int take_update(struct mkv_server_node *node,
     return mkv_server_update(node->server, now, mkv_buf_bytes(&node->key), &update);
 }
 
+/* Who has none of our keys is no server of ours, whatever it says. */
+static int take_ping(struct mkv_server_node *node,
+                     struct mkv_now now,
+                     struct mkv_bytes topic,
+                     struct mkv_bytes payload,
+                     const struct mkv_ping *ping)
+{
+    const struct mkv_ring *ring = &node->effects.ring;
+
+    if (ring->n > 0 && !(ping->has_proof && mkv_ring_proves(ring, topic, payload))) {
+        mkv_server_stranger(node->server, now, ping);
+        return 0;
+    }
+    return mkv_server_ping(node->server, now, ping);
+}
+
 static int take_svc(struct mkv_server_node *node,
                     struct mkv_now now,
                     struct mkv_bytes topic,
@@ -290,7 +309,7 @@ static int take_svc(struct mkv_server_node *node,
     } else if (mkv_topic_is_svc(root, "act", topic)) {
         error = mkv_ping_decode(payload, &ping);
         if (error == 0) {
-            return mkv_server_ping(node->server, now, &ping);
+            return take_ping(node, now, topic, payload, &ping);
         }
     }
     if (error != 0) {
@@ -395,6 +414,11 @@ void mkv_server_node_leave(struct mkv_server_node *node, struct mkv_now now)
 {
     mkv_server_leave(node->server, now);
     after_input(node, now, 0, 0);
+}
+
+void mkv_server_node_keys(struct mkv_server_node *node, const struct mkv_ring *ring)
+{
+    node->effects.ring = *ring;
 }
 
 void mkv_server_node_flush(struct mkv_server_node *node, struct mkv_now now)

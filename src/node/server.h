@@ -19,6 +19,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "core/server.h"
+#include "wire/ring.h"
 
 #define MKV_BATCH_UPDATES_MAX 1000U /* a batch of this many messages is committed at once */
 #define MKV_BATCH_BYTES_MAX                                                                        \
@@ -38,6 +39,11 @@ struct mkv_server_node_config {
     struct mkv_server_config server;
     int64_t window_ms; /* how long the first change of a batch may wait for others; 0: not at all */
     struct mkv_quarantine quarantine;
+    /*
+     * The cluster's keys for pings (MKV_RING_PING).  None: pings are neither proven nor checked,
+     * which is for tests and simulations alone.
+     */
+    struct mkv_ring ring;
 };
 
 enum mkv_output_kind {
@@ -114,6 +120,8 @@ bool mkv_server_node_output(struct mkv_server_node *node, struct mkv_output *ret
 /* As mkv_server_acl(): to be told to whoever must know before the outputs are taken. */
 const struct mkv_acl *mkv_server_node_acl(const struct mkv_server_node *node,
                                           uint32_t *ret_version);
+/* Other keys for pings, from now on. */
+void mkv_server_node_keys(struct mkv_server_node *node, const struct mkv_ring *ring);
 
 /* Whether it has joined the cluster and serves clients. */
 bool mkv_server_node_ready(const struct mkv_server_node *node);

@@ -11,6 +11,8 @@
 #include "wire/frame.h"
 #include "wire/svc.h"
 
+#define MKV_PROOF_LEN 16U
+
 enum mkv_act_state {
     MKV_ACT_JOINING = 0,
     MKV_ACT_READY = 1,
@@ -45,10 +47,12 @@ struct mkv_ping {
     uint64_t uptime_s;                 /* since this boot */
     uint64_t wall_ms;                  /* since 2020 by its clock; 0: not trusted */
     uint8_t cluster[MKV_STORE_ID_LEN]; /* uuid of the server that founded its cluster */
+    bool has_proof;
+    uint8_t proof[MKV_PROOF_LEN]; /* the end of the message: see wire/ring.h */
 };
 
 /*
- * All keys are required.  The decoder borrows from @in; errors as in wire/update.h.  The encoder
+ * All keys but the proof are required; whether it is there, and good, is for others to look at.  The decoder borrows from @in; errors as in wire/update.h.  The encoder
  * appends: TOO_LARGE, NO_MEMORY, and what the decoder would refuse: BAD_NUMBER, BAD_NAME, BAD_UTF8;
  * after an error @out is unchanged.
  */

@@ -33,6 +33,7 @@ import traceback
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "e2e", "foreign"))
 sys.path.insert(0, os.path.join(ROOT, "tests", "lib"))
+TOKEN = os.path.join(ROOT, "tests", "lib", "cluster.token")
 
 
 class Settings:
@@ -216,7 +217,9 @@ def read_line(stream, what, seconds=20.0):
 class Server:
     """A moat-kvd that may die and be started again on the same state directory."""
 
-    def __init__(self, place, name="t1", state=None, broker=None, options=(), prefix=(), env=None):
+    def __init__(self, place, name="t1", state=None, broker=None, options=(), prefix=(), env=None,
+                 token=TOKEN):
+        self.keys = ["--join-file", token] if token else []  # all servers of a test are one cluster
         self.place = place
         self.name = name
         self.state = state or os.path.join(place.path, f"state-{name}")
@@ -236,7 +239,7 @@ class Server:
     def launch(self):
         """Starts it, and does not wait."""
         arguments = [os.path.join(settings.build, "src/daemon/moat-kvd"), "--name", self.name,
-                     "--state", self.state] + self.options
+                     "--state", self.state, *self.keys] + self.options
         self.process = Process(self.place, self.name, arguments, self.prefix, self.env)
         return self
 

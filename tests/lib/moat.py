@@ -24,6 +24,7 @@ import threading
 import time
 import traceback
 
+TOKEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cluster.token")
 DEADLINE_S = 90.0
 PAUSE_S = 0.02
 
@@ -148,7 +149,8 @@ class Server:
     """A moat-kvd.  It can be stopped and started again with the same state."""
 
     def __init__(self, state, name="t1", arguments=(), environment=None, start=True):
-        self.arguments = [program("MOAT_KVD"), "--state", state, "--name", name, *arguments]
+        self.arguments = [program("MOAT_KVD"), "--state", state, "--name", name,
+                          "--join-file", TOKEN, *arguments]
         self.environment = environment
         self.process = None
         self.facts = {}

@@ -252,6 +252,8 @@ void messages_ping(struct messages *m, struct mkv_ping *ret_ping)
     random_id16(m, ret_ping->digest);
     random_id16(m, ret_ping->members);
     random_id16(m, ret_ping->cluster);
+    ret_ping->has_proof = prng_below(&m->prng, 2) == 0;
+    random_id16(m, ret_ping->proof);
 }
 
 static void random_hello(struct messages *m, struct mkv_frame_hello *hello)

@@ -56,7 +56,8 @@ bool messages_same_ping(const struct mkv_ping *a, const struct mkv_ping *b)
            SAME_TEXTS(addresses) && SAME_BYTES(host) && SAME_VERSIONS && SAME(mode) &&
            SAME(profile) && SAME(qos) && SAME(position) && SAME(tock) && SAME(horizon) &&
            SAME(complete) && SAME(floor) && SAME_ID16(digest) && SAME(count) &&
-           SAME_ID16(members) && SAME(uptime_s) && SAME(wall_ms);
+           SAME_ID16(members) && SAME(uptime_s) && SAME(wall_ms) && SAME_ID16(cluster) &&
+           SAME(has_proof) && (!a->has_proof || SAME_ID16(proof));
 }
 
 static bool same_hello(const struct mkv_frame_hello *a, const struct mkv_frame_hello *b)
