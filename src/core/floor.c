@@ -22,6 +22,14 @@ void mkv_floor_raise(struct mkv_floor *floor, uint64_t to)
     }
 }
 
+void mkv_floor_go_over(struct mkv_floor *floor, uint64_t theirs)
+{
+    if (floor->floor > theirs) {
+        floor->floor = theirs;
+        floor->changed = true;
+    }
+}
+
 static void drop_first(struct mkv_floor *floor)
 {
     floor->n_samples--;

@@ -10,7 +10,8 @@
  * are complete up to: there all have the same, so tombstones at or below it are of no more use, and
  * nothing may be merged there ever again (causal stability: Baquero et al.).
  *
- * All three only grow, over restarts, too.  While there is nothing to forget, they stand still, and
+ * All three only grow, over restarts, too; but for the floor of whoever goes over to another cluster,
+ * where nobody ever agreed to it.  While there is nothing to forget, they stand still, and
  * nothing is written.
  */
 #ifndef MKV_CORE_FLOOR_H
@@ -51,6 +52,9 @@ int64_t mkv_floor_sample(
 /* Raise them, never lower. */
 void mkv_floor_raise_horizon(struct mkv_floor *floor, uint64_t horizon);
 void mkv_floor_raise(struct mkv_floor *floor, uint64_t to);
+
+/* Into a cluster whose floor is @theirs: ours must not exceed it, or they would take it for theirs. */
+void mkv_floor_go_over(struct mkv_floor *floor, uint64_t theirs);
 
 /* What is not above this is not accepted from MQTT. */
 static inline uint64_t mkv_floor_bound(const struct mkv_floor *floor)

@@ -423,6 +423,9 @@ static int take_vouched(struct mkv_server *server,
     if (!vouched->known) {
         error = begin_anew(server);
     }
+    if (!is_own_cluster(server)) {
+        mkv_floor_go_over(&cluster->floor, vouched->floor);
+    }
     mkv_past_clear(&cluster->past); /* what was merged before may lie below their horizon */
     mkv_tock_see(&server->tock, vouched->tock);
     mkv_floor_raise_horizon(&cluster->floor, vouched->horizon);
@@ -462,7 +465,6 @@ static void note_read(struct mkv_server *server, struct mkv_known *known)
     const struct mkv_pull *pull = &cluster->pull;
     bool agreed = mkv_sync_same_members(cluster, pull->members) || !MKV_RULE(MARK_MEMBERS);
     bool counts = !pull->joining && agreed;
-
     uint64_t horizon = MKV_RULE(MARK_BEFORE) ? pull->horizon : known->ping.horizon;
 
     mkv_sync_has(server, known, pull->place, counts ? horizon : 0);

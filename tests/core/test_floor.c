@@ -133,6 +133,21 @@ static void test_only_grow(void **state)
     assert_int_equal(mkv_floor_bound(&floor), 11);
 }
 
+/* Theirs, if it is the lesser one; the promise about the past stays. */
+static void test_go_over(void **state)
+{
+    struct mkv_floor floor = {.horizon = 10, .floor = 5};
+
+    (void)state;
+    mkv_floor_go_over(&floor, 7);
+    assert_false(floor.changed);
+    assert_int_equal(floor.floor, 5);
+    mkv_floor_go_over(&floor, 3);
+    assert_true(floor.changed);
+    assert_int_equal(floor.floor, 3);
+    assert_int_equal(floor.horizon, 10);
+}
+
 static void assert_corrupt(const char *bytes, size_t len)
 {
     struct mkv_floor floor;
@@ -209,14 +224,9 @@ static void test_past(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_horizon_follows),
-        CASE(test_between_samples),
-        CASE(test_nothing_to_forget),
-        CASE(test_random_times),
-        CASE(test_only_grow),
-        CASE(test_bad_rows),
-        CASE(test_memory),
-        CASE(test_past),
+        CASE(test_horizon_follows), CASE(test_between_samples), CASE(test_nothing_to_forget),
+        CASE(test_random_times),    CASE(test_only_grow),       CASE(test_go_over),
+        CASE(test_bad_rows),        CASE(test_memory),          CASE(test_past),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

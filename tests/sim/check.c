@@ -137,8 +137,13 @@ void check_ping(struct sim *sim, struct machine *machine, const struct mkv_ping 
                  (unsigned long long)ping->floor, (unsigned long long)ping->horizon,
                  (unsigned long long)ping->tock);
     }
-    if (!mkv_store_lost(machine->store)) {
-        check_grows(sim, machine, "floor", last->floor, ping->floor);
+    if (mkv_store_lost(machine->store)) { /* it has none, until it takes over another's */
+        machine->served = (struct mkv_ping){0};
+    } else if (ping->state == MKV_ACT_READY) { /* on the way to another cluster it gives it up */
+        if (same_cluster(&machine->served, ping)) {
+            check_grows(sim, machine, "floor", machine->served.floor, ping->floor);
+        }
+        machine->served = *ping;
     }
     check_grows(sim, machine, "horizon", last->horizon, ping->horizon);
     if (ping->nonce == last->nonce) { /* while nothing is written, a mark for it is not, either */

@@ -43,14 +43,20 @@ static bool knew(struct oracle *oracle, struct dot dot, struct dot old, unsigned
     return false;
 }
 
-/* Whether some greater update of the path did not know this one, as far as one can tell. */
-static bool may_conflict(struct oracle *oracle, const struct write *loser)
+/*
+ * Whether some greater update of the path did not know this one, as far as one can tell.  What
+ * @machine has given a tock (it had none, or came too late) wins before that has been published.
+ */
+static bool may_conflict(struct oracle *oracle,
+                         const struct machine *machine,
+                         const struct write *loser)
 {
     for (size_t i = oracle->newest[loser->key]; i != SIZE_MAX; i = oracle->writes[i].next) {
         const struct write *write = &oracle->writes[i];
-        bool doubt = loser->doubtful || !write->has_tock;
+        bool stamped = !write->has_tock || write->known.head.tock <= machine->ping.horizon;
+        bool doubt = loser->doubtful || stamped;
 
-        if ((known_less(&loser->known, &write->known) || !write->has_tock) &&
+        if ((known_less(&loser->known, &write->known) || stamped) &&
             (!knew(oracle, write->dots[0], loser->dots[0], KNEW_DEPTH, &doubt) || doubt)) {
             return true;
         }
@@ -70,8 +76,9 @@ void conflict_told(struct sim *sim, const struct machine *machine, const struct 
     for (size_t i = *oracle_slot(oracle, dot); i != SIZE_MAX; i = oracle->writes[i].next_dot) {
         const struct write *write = &oracle->writes[i];
 
-        may = may || (write->dots[0].stream == dot.stream &&
-                      write->dots[0].counter == dot.counter && may_conflict(oracle, write));
+        may =
+            may || (write->dots[0].stream == dot.stream && write->dots[0].counter == dot.counter &&
+                    may_conflict(oracle, machine, write));
     }
     if (!may) {
         sim_fail(sim, "I11", "%s tells of a conflict, but all that wins over %llu/%llu knew it",

@@ -173,6 +173,7 @@ void machine_lose_disk(struct machine *machine)
     machine->held = (struct record){0};
     machine->seen = (struct mkv_digest){0};
     machine->ping = (struct mkv_ping){0};
+    machine->served = (struct mkv_ping){0};
 }
 
 void machine_back_up(struct sim *sim, struct machine *machine)
@@ -237,6 +238,7 @@ void machine_restore(struct sim *sim, struct machine *machine)
         machine->n_lost++;
     }
     machine->ping = (struct mkv_ping){0};
+    machine->served = (struct mkv_ping){0};
     reach(&sim->reach, ++backup->n_restored > 1 ? REACH_RESTORED_TWICE : REACH_RESTORED);
     sim_trace(sim, "%s is restored", machine->name);
 }

@@ -108,7 +108,8 @@ struct machine {
     struct record open;              /* the deletions that were seen in the open batch */
     bool set_aside[ORACLE_KEYS_MAX]; /* quarantined in the open batch ... */
     bool parted[ORACLE_KEYS_MAX];    /* ... or deleted, since it began to join */
-    struct mkv_ping ping;            /* the last it sent; pointers are not valid */
+    struct mkv_ping ping;            /* the last it sent; pointers are not valid ... */
+    struct mkv_ping served;          /* ... while it served */
 };
 
 void machine_init(struct sim *sim, unsigned index, unsigned broker);
