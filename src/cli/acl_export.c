@@ -487,8 +487,7 @@ static void put_head(const struct mkv_export *to)
         "Users' names and passwords are the broker's own affair: each user connects under the name",
         "used here. The servers need an account that may do everything below the root.",
         "This allows nothing that the rules do not; comments say what it cannot express. Whose an",
-        "update is only servers check: without the guard a user can write in another one's "
-        "session.",
+        "update is only servers check: without the guard a user can write as another one.",
         "It has to be made anew when users or rules change.",
     };
     const char *comment = comment_of(to);

@@ -79,7 +79,7 @@ static void record_roles(struct mkv_records *records, const struct mkv_acl_user 
     struct mkv_buf list;
     struct mkv_cbor_writer w;
 
-    mkv_buf_init(&list, 2 * MKV_ACL_USER_ROLES_MAX * MKV_ACL_NAME_MAX);
+    mkv_buf_init(&list, (size_t)2 * MKV_ACL_USER_ROLES_MAX * MKV_ACL_NAME_MAX);
     mkv_cbor_writer_init(&w, &list);
     mkv_cbor_write_array(&w, user->n_roles);
     for (uint32_t i = 0; i < user->n_roles; i++) {
@@ -110,7 +110,7 @@ static enum mkv_exit list(struct mkv_people *people)
     mkv_records_init(&records, &cli->out, cli->format);
     for (size_t i = 0; i < mkv_known_count(&people->users); i++) {
         const struct mkv_known_row *row = mkv_known_at(&people->users, i);
-        struct mkv_acl_user user;
+        struct mkv_acl_user user = {.n_roles = 0};
 
         if (!mkv_people_read_user(people, row, &user)) {
             moatkv_bytes path = moatkv_entry_path(row->entry);
@@ -220,7 +220,7 @@ static enum mkv_exit del(struct mkv_people *people)
 
 static enum mkv_exit grant(struct mkv_people *people)
 {
-    struct mkv_acl_user user;
+    struct mkv_acl_user user = {.n_roles = 0};
     struct mkv_known_row *row;
     enum mkv_exit status = find(people, &user, &row);
 
@@ -233,7 +233,7 @@ static enum mkv_exit grant(struct mkv_people *people)
 static enum mkv_exit revoke(struct mkv_people *people)
 {
     struct mkv_bytes role = mkv_bytes_of(people->cli->words[2]);
-    struct mkv_acl_user user;
+    struct mkv_acl_user user = {.n_roles = 0};
     struct mkv_known_row *row;
     enum mkv_exit status = find(people, &user, &row);
     uint32_t n = 0;
@@ -256,7 +256,7 @@ static enum mkv_exit revoke(struct mkv_people *people)
 
 static enum mkv_exit turn(struct mkv_people *people, bool off)
 {
-    struct mkv_acl_user user;
+    struct mkv_acl_user user = {.n_roles = 0};
     struct mkv_known_row *row;
     enum mkv_exit status = find(people, &user, &row);
 

@@ -18,7 +18,7 @@ enum mkv_format {
 };
 
 /* What a value of the largest size may become: "\u0000" for a byte, and indentation. */
-#define MKV_FORMAT_MAX (32U * 1024U * 1024U)
+#define MKV_FORMAT_MAX ((size_t)32 << 20)
 
 /* Which format @name ("json") is; BAD_ARGUMENT. */
 int mkv_format_of(const char *name, enum mkv_format *ret_format) MKV_MUST_CHECK;

@@ -229,10 +229,12 @@ static enum mkv_exit make_handle(struct mkv_cli *cli)
         int error = moatkv_open(options, &cli->kv);
 
         if (error != 0) {
+            const char *detail = moatkv_options_detail(options);
+
             status = mkv_say(mkv_exit_of(error),
                              "cannot begin: %s; look at --server, --broker, MOAT_KV_SERVER, "
                              "MOAT_KV_BROKER and MOAT_KV_ROOT",
-                             moatkv_strerror(error));
+                             detail[0] != '\0' ? detail : moatkv_strerror(error));
         }
     }
     moatkv_options_free(options);

@@ -119,6 +119,17 @@ static int read_file(int fd, const char *name, struct mkv_token *token, struct m
                                   "'%s' is no login: remove it, or log in again", name);
 }
 
+/* Whether there is none, or none of ours: in a folder that is closed to us. */
+static bool is_none(const char *name)
+{
+    int error = errno;
+    bool unseen =
+        error == ENOENT || error == ENOTDIR || (error == EACCES && access(name, F_OK) != 0);
+
+    errno = error;
+    return unseen;
+}
+
 int mkv_token_read(const char *name, struct mkv_token *ret_token, struct mkv_why *why)
 {
     struct mkv_token token = {.iterations = 0};
@@ -126,7 +137,7 @@ int mkv_token_read(const char *name, struct mkv_token *ret_token, struct mkv_why
     int error;
 
     if (fd < 0) {
-        return mkv_why_error(why, errno == ENOENT ? MKV_E_NOT_FOUND : MKV_E_IO,
+        return mkv_why_error(why, is_none(name) ? MKV_E_NOT_FOUND : MKV_E_IO,
                              "cannot read '%s': %s", name, strerror(errno));
     }
     error = read_file(fd, name, &token, why);

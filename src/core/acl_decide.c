@@ -196,7 +196,10 @@ bool mkv_acl_decide(const struct mkv_acl *acl,
         }
     }
     if (ret_rule != NULL) {
-        *ret_rule = row == NULL ? (struct mkv_acl_rule){.allowed = 0} : row->rule;
+        *ret_rule = (struct mkv_acl_rule){.allowed = 0};
+        if (row != NULL) {
+            *ret_rule = row->rule;
+        }
     }
     return row != NULL && !denies(&walk, row);
 }

@@ -89,7 +89,7 @@ static int read_uuid(struct mkv_bytes key,
 static bool read_value(struct mkv_bytes value, struct mkv_member *member)
 {
     struct mkv_cbor_reader r;
-    struct mkv_bytes name = {0};
+    struct mkv_bytes name = mkv_bytes_of("");
     struct mkv_bytes state = {0};
     struct mkv_bytes cluster = {0};
 

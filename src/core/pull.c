@@ -227,17 +227,10 @@ static void take_hello(struct mkv_server *server,
     server->cluster.pull.step = MKV_PULL_LOGIN;
 }
 
-static bool is_own_cluster(struct mkv_server *server)
-{
-    const struct mkv_known *known = peer_of(server);
-
-    return known != NULL && mkv_sync_same_cluster(server, &known->ping);
-}
-
 /* Whether they may rely on what we had and promised as one of them. */
 static bool is_relied_on(struct mkv_server *server)
 {
-    return is_own_cluster(server) && !(mkv_join_unsure(server) && MKV_RULE(JOIN_UNSURE));
+    return mkv_pull_own_cluster(server) && !(mkv_join_unsure(server) && MKV_RULE(JOIN_UNSURE));
 }
 
 static void ask_vouch(struct mkv_server *server)
@@ -301,22 +294,10 @@ static int ask_fetch(struct mkv_pull *pull)
     return error != 0 ? error : begin_reading(pull);
 }
 
-static int finish(struct mkv_server *server, struct mkv_now now);
-static int take_members(struct mkv_server *server, struct mkv_now now);
-
-static int walk_on(struct mkv_server *server, struct mkv_now now)
+static int ask_pieces(struct mkv_server *server, enum mkv_walk_need need)
 {
     struct mkv_pull *pull = &server->cluster.pull;
-    enum mkv_walk_need need;
-    int error = mkv_walk_next(&pull->walk, mkv_store_tree(server->store), &need);
-
-    if (error != 0) {
-        return error;
-    }
-    if (need == MKV_WALK_DONE) {
-        return pull->members_first ? take_members(server, now) : finish(server, now);
-    }
-
+    int error = 0;
     struct mkv_frame frame = {
         .kind = need == MKV_WALK_SPLIT ? MKV_FRAME_SPLIT : MKV_FRAME_FETCH,
         .id = ++pull->id,
@@ -331,63 +312,80 @@ static int walk_on(struct mkv_server *server, struct mkv_now now)
     return error;
 }
 
-static int start_walk(struct mkv_server *server, struct mkv_now now)
+static int prepare_walk(struct mkv_server *server)
 {
-    struct mkv_pull *pull = &server->cluster.pull;
-    int error = mkv_walk_start(&pull->walk);
-
-    pull->walks = true;
+    server->cluster.pull.walks = true;
     server->cluster.n_walks++;
-    end_reading(pull);
-    return error != 0 ? error : walk_on(server, now);
+    end_reading(&server->cluster.pull);
+    return mkv_walk_start(&server->cluster.pull.walk);
 }
 
-static int start_reading(struct mkv_server *server, struct mkv_now now)
+/*
+ * Goes on to all the others have; @ret_walks: by comparing.  They may have let us in anew once before,
+ * and that never came to our ears: then they know us, but not for what we are.
+ */
+static int take_members(struct mkv_server *server, struct mkv_now now, bool *ret_walks)
 {
     struct mkv_pull *pull = &server->cluster.pull;
-    const struct mkv_known *known = peer_of(server);
+    const struct mkv_known *known;
+    bool goes_on;
+    int error = mkv_pull_take_members(server, now, &goes_on);
 
-    if (pull->walks || known == NULL || !mkv_sync_may_resume(server, known)) {
-        return start_walk(server, now);
+    *ret_walks = false;
+    if (error != 0 || !goes_on) {
+        return error;
     }
-    return ask_changes(server, known->applied);
+    if (pull->joining && !pull->anew && mkv_join_unsure(server)) { /* to it we are somebody else */
+        pull->bound = pull->horizon;
+        error = mkv_pull_begin_anew(server);
+    }
+    if (error != 0) {
+        return error;
+    }
+    known = peer_of(server);
+    *ret_walks = pull->walks || known == NULL || !mkv_sync_may_resume(server, known);
+    return *ret_walks ? prepare_walk(server) : ask_changes(server, known->applied);
+}
+
+static int finish(struct mkv_server *server, struct mkv_now now);
+
+static int walk_on(struct mkv_server *server, struct mkv_now now)
+{
+    struct mkv_pull *pull = &server->cluster.pull;
+    enum mkv_walk_need need;
+    bool walks = true;
+
+    while (walks) {
+        int error = mkv_walk_next(&pull->walk, mkv_store_tree(server->store), &need);
+
+        if (error == 0 && need != MKV_WALK_DONE) {
+            return ask_pieces(server, need);
+        }
+        if (error == 0 && !pull->members_first) {
+            return finish(server, now);
+        }
+        if (error == 0) {
+            error = take_members(server, now, &walks);
+        }
+        if (error != 0) {
+            return error;
+        }
+    }
+    return 0;
+}
+
+static int start_walk(struct mkv_server *server, struct mkv_now now)
+{
+    int error = prepare_walk(server);
+
+    return error != 0 ? error : walk_on(server, now);
 }
 
 static int ask_members(struct mkv_server *server, struct mkv_now now)
 {
-    int error = mkv_pull_find_members(&server->cluster.pull, is_own_cluster(server));
+    int error = mkv_pull_find_members(&server->cluster.pull, mkv_pull_own_cluster(server));
 
     return error != 0 ? error : walk_on(server, now);
-}
-
-/* Whoever crashes before it has joined must not pass for one who had. */
-static int begin_anew(struct mkv_server *server)
-{
-    server->cluster.pull.anew = true;
-    server->cluster.pull.walks = true; /* all we hold is looked at */
-    return mkv_cluster_joined_as(server, MKV_JOINED_NEVER,
-                                 is_own_cluster(server) ? server->cluster.n_joined : 0);
-}
-
-/*
- * They may have let us in anew once before, and that never came to our ears: then they know us, but
- * not for what we are.
- */
-static int take_members(struct mkv_server *server, struct mkv_now now)
-{
-    struct mkv_pull *pull = &server->cluster.pull;
-    bool goes_on;
-    int error = mkv_pull_take_members(server, now, &goes_on);
-
-    if (error != 0 || !goes_on) {
-        return error;
-    }
-    if (pull->joining && !pull->anew &&
-        mkv_join_unsure(server)) { /* it knows us as somebody else */
-        pull->bound = pull->horizon;
-        error = begin_anew(server);
-    }
-    return error != 0 ? error : start_reading(server, now);
 }
 
 /* What no server can say of itself; with numbers out of reach ours would be pushed there, too. */
@@ -421,9 +419,9 @@ static int take_vouched(struct mkv_server *server,
     pull->floor = vouched->floor;
     pull->bound = vouched->known || !MKV_RULE(JOIN_KNOWN) ? vouched->floor : vouched->horizon;
     if (!vouched->known) {
-        error = begin_anew(server);
+        error = mkv_pull_begin_anew(server);
     }
-    if (!is_own_cluster(server)) {
+    if (!mkv_pull_own_cluster(server)) {
         mkv_floor_go_over(&cluster->floor, vouched->floor);
     }
     mkv_past_clear(&cluster->past); /* what was merged before may lie below their horizon */

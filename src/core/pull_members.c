@@ -10,6 +10,24 @@
  * read is who they are.
  */
 
+bool mkv_pull_own_cluster(const struct mkv_server *server)
+{
+    const struct mkv_cluster *cluster = &server->cluster;
+    const struct mkv_known *known = mkv_actor_find(cluster, cluster->pull.uuid);
+
+    return known != NULL && mkv_sync_same_cluster(server, &known->ping);
+}
+
+int mkv_pull_begin_anew(struct mkv_server *server)
+{
+    struct mkv_cluster *cluster = &server->cluster;
+
+    cluster->pull.anew = true;
+    cluster->pull.walks = true; /* all we hold is looked at */
+    return mkv_cluster_joined_as(server, MKV_JOINED_NEVER,
+                                 mkv_pull_own_cluster(server) ? cluster->n_joined : 0);
+}
+
 int mkv_pull_find_members(struct mkv_pull *pull, bool own_cluster)
 {
     struct mkv_buf from;

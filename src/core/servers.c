@@ -8,7 +8,7 @@
  * whether all have the same.
  */
 #define DELAY_MS      2000 /* a ping may be so much older than what has come over other ways */
-#define HEX_LEN       (2 * MKV_UUID_LEN)
+#define HEX_LEN       (2 * (size_t)MKV_UUID_LEN)
 #define PAGE_REPORTS  256U
 #define NAMES_OF_SOME 3U /* so many are named, the others counted */
 
@@ -145,7 +145,7 @@ static void write_id(struct mkv_cbor_writer *w, const uint8_t uuid[MKV_UUID_LEN]
     static const char digits[] = "0123456789abcdef";
     char text[HEX_LEN];
 
-    for (unsigned i = 0; i < MKV_UUID_LEN; i++) {
+    for (size_t i = 0; i < MKV_UUID_LEN; i++) {
         text[2 * i] = digits[uuid[i] >> 4U];
         text[2 * i + 1] = digits[uuid[i] & 15U];
     }

@@ -14,7 +14,7 @@
 #include "io/entropy.h"
 #include "wire/rights.h"
 
-#define DIGITS (2U * MKV_GUARD_KEY_LEN)
+#define DIGITS (2 * (size_t)MKV_GUARD_KEY_LEN)
 #define PLUGIN "moat-kv-guard.so"
 
 static bool can_read(const char *name)
@@ -231,12 +231,12 @@ static int encode(const struct mkv_access *access,
 /* Returns an errno. */
 static int replace(const char *name, struct mkv_bytes bytes)
 {
-    char new[MKV_ACCESS_NAME_MAX + 8];
+    char temporary[MKV_ACCESS_NAME_MAX + 8];
     int failure;
 
-    (void)snprintf(new, sizeof(new), "%s.new", name);
-    failure = make_file(new, O_TRUNC, 0640, bytes);
-    if (failure == 0 && rename(new, name) != 0) {
+    (void)snprintf(temporary, sizeof(temporary), "%s.new", name);
+    failure = make_file(temporary, O_TRUNC, 0640, bytes);
+    if (failure == 0 && rename(temporary, name) != 0) {
         failure = errno;
     }
     if (failure == 0) {

@@ -20,17 +20,9 @@
 #include "guard/report.h"
 #include "guard/source.h"
 
-#define EXPORT  __attribute__((visibility("default")))
+#define EXPORT  __attribute__((visibility("default"))) /* mosquitto finds these by their names */
 #define LOOK_MS 100 /* how often the file of rights is looked at; TICK comes far more often */
 #define SAY     "moat-kv-guard: "
-
-/* What mosquitto calls, which finds these by their names. */
-EXPORT int mosquitto_plugin_version(int n_supported, const int *supported);
-EXPORT int mosquitto_plugin_init(mosquitto_plugin_id_t *id,
-                                 void **ret_context,
-                                 struct mosquitto_opt *options,
-                                 int n_options);
-EXPORT int mosquitto_plugin_cleanup(void *context, struct mosquitto_opt *options, int n_options);
 
 struct plugin {
     mosquitto_plugin_id_t *id;
@@ -255,10 +247,10 @@ static int read_options(struct plugin *plugin, const struct mosquitto_opt *optio
     return 0;
 }
 
-int mosquitto_plugin_version(int n_supported, const int *supported)
+EXPORT int mosquitto_plugin_version(int supported_version_count, const int *supported_versions)
 {
-    for (int i = 0; i < n_supported; i++) {
-        if (supported[i] == MOSQ_PLUGIN_VERSION) {
+    for (int i = 0; i < supported_version_count; i++) {
+        if (supported_versions[i] == MOSQ_PLUGIN_VERSION) {
             return MOSQ_PLUGIN_VERSION;
         }
     }
@@ -280,28 +272,28 @@ static void free_plugin(struct plugin *plugin)
     mkv_mem_free(plugin);
 }
 
-int mosquitto_plugin_init(mosquitto_plugin_id_t *id,
-                          void **ret_context,
-                          struct mosquitto_opt *options,
-                          int n_options)
+EXPORT int mosquitto_plugin_init(mosquitto_plugin_id_t *identifier,
+                                 void **userdata,
+                                 struct mosquitto_opt *options,
+                                 int option_count)
 {
     struct plugin *plugin = mkv_mem_alloc(sizeof(*plugin));
 
     if (plugin == NULL) {
         return MOSQ_ERR_NOMEM;
     }
-    if (read_options(plugin, options, n_options) != 0) {
+    if (read_options(plugin, options, option_count) != 0) {
         mkv_mem_free(plugin);
         return MOSQ_ERR_INVAL;
     }
-    plugin->id = id;
+    plugin->id = identifier;
     mkv_guard_init(&plugin->guard, &plugin->options.limits);
     mkv_clients_init(&plugin->clients);
     mkv_source_init(&plugin->source, plugin->rights);
     look(plugin);
     for (size_t i = 0; i < N_EVENTS; i++) {
         int failure =
-            mosquitto_callback_register(id, events[i].event, events[i].call, NULL, plugin);
+            mosquitto_callback_register(identifier, events[i].event, events[i].call, NULL, plugin);
 
         if (failure != MOSQ_ERR_SUCCESS) {
             unregister(plugin, i);
@@ -309,16 +301,16 @@ int mosquitto_plugin_init(mosquitto_plugin_id_t *id,
             return failure;
         }
     }
-    *ret_context = plugin;
+    *userdata = plugin;
     return MOSQ_ERR_SUCCESS;
 }
 
-int mosquitto_plugin_cleanup(void *context, struct mosquitto_opt *options, int n_options)
+EXPORT int mosquitto_plugin_cleanup(void *userdata, struct mosquitto_opt *options, int option_count)
 {
-    struct plugin *plugin = context;
+    struct plugin *plugin = userdata;
 
     (void)options;
-    (void)n_options;
+    (void)option_count;
     if (plugin != NULL) {
         unregister(plugin, N_EVENTS);
         free_plugin(plugin);

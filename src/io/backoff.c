@@ -22,23 +22,24 @@ static uint64_t hash_of(struct mkv_bytes who)
     return number;
 }
 
-/* NULL: it has not failed. */
-static struct mkv_backoff_entry *find(const struct mkv_backoff *backoff, uint64_t hash)
+/* Its index; backoff->n: it has not failed. */
+static uint32_t find(const struct mkv_backoff *backoff, uint64_t hash)
 {
-    for (uint32_t i = 0; i < backoff->n; i++) {
-        if (backoff->at[i].hash == hash) {
-            return (struct mkv_backoff_entry *)(uintptr_t)&backoff->at[i];
-        }
+    uint32_t i = 0;
+
+    while (i < backoff->n && backoff->at[i].hash != hash) {
+        i++;
     }
-    return NULL;
+    return i;
 }
 
 int64_t mkv_backoff_left_ms(const struct mkv_backoff *backoff, struct mkv_bytes who, int64_t now_ms)
 {
-    const struct mkv_backoff_entry *entry = find(backoff, hash_of(who));
+    uint32_t found = find(backoff, hash_of(who));
+    const struct mkv_backoff_entry *entry = &backoff->at[found];
     int64_t wait_ms = MKV_BACKOFF_MIN_MS;
 
-    if (entry == NULL || entry->n_failures < MKV_BACKOFF_FREE) {
+    if (found == backoff->n || entry->n_failures < MKV_BACKOFF_FREE) {
         return 0;
     }
     for (uint32_t i = MKV_BACKOFF_FREE; i < entry->n_failures && wait_ms < MKV_BACKOFF_MAX_MS;
@@ -71,10 +72,11 @@ static struct mkv_backoff_entry *make_room(struct mkv_backoff *backoff)
 void mkv_backoff_failed(struct mkv_backoff *backoff, struct mkv_bytes who, int64_t now_ms)
 {
     uint64_t hash = hash_of(who);
-    struct mkv_backoff_entry *entry = find(backoff, hash);
+    uint32_t found = find(backoff, hash);
+    bool is_new = found == backoff->n;
+    struct mkv_backoff_entry *entry = is_new ? make_room(backoff) : &backoff->at[found];
 
-    if (entry == NULL) {
-        entry = make_room(backoff);
+    if (is_new) {
         *entry = (struct mkv_backoff_entry){.hash = hash};
     } else if (now_ms - entry->failed_ms >= MKV_BACKOFF_FORGET_MS) {
         entry->n_failures = 0;
@@ -85,9 +87,9 @@ void mkv_backoff_failed(struct mkv_backoff *backoff, struct mkv_bytes who, int64
 
 void mkv_backoff_succeeded(struct mkv_backoff *backoff, struct mkv_bytes who)
 {
-    struct mkv_backoff_entry *entry = find(backoff, hash_of(who));
+    uint32_t found = find(backoff, hash_of(who));
 
-    if (entry != NULL) {
-        *entry = backoff->at[--backoff->n];
+    if (found < backoff->n) {
+        backoff->at[found] = backoff->at[--backoff->n];
     }
 }

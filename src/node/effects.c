@@ -267,10 +267,10 @@ static void make_printable(char *text)
     }
 }
 
-static void add_line(struct mkv_effects *effects,
-                     struct record record,
-                     const char *format,
-                     va_list arguments)
+__attribute__((format(printf, 3, 0))) static void add_line(struct mkv_effects *effects,
+                                                           struct record record,
+                                                           const char *format,
+                                                           va_list arguments)
 {
     char text[1024];
     size_t start = begin_record(effects);
