@@ -160,7 +160,7 @@ int mkv_cluster_check_membership(struct mkv_server *server, struct mkv_now now)
         mkv_join_again(server, now, "it is no active member of the cluster any more");
         return 0;
     }
-    if (memcmp(cluster->ready_in, mkv_members_cluster(&cluster->members), MKV_UUID_LEN) != 0) {
+    if (memcmp(cluster->joined_in, mkv_members_cluster(&cluster->members), MKV_UUID_LEN) != 0) {
         mkv_join_again(server, now,
                        "it has been let into another cluster, of which it has nothing");
         return 0;

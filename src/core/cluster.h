@@ -134,13 +134,13 @@ struct mkv_cluster {
     bool skipped;  /* ... and the numbers that may have been given out since are not given again */
     uint64_t joined;   /* the tock of our own entry when we last became ready; 0: we had none */
     uint32_t n_joined; /* how many members there were then, evicted ones included */
-    bool ready;        /* joined: numbers sessions, acknowledges, answers queries */
-    uint8_t ready_in[MKV_UUID_LEN]; /* the cluster in which it is */
-    const char *joined_how;         /* it has joined, once that is committed; NULL: not so */
-    bool stopped;                   /* mkv_effect_stop() has been said */
-    int64_t joining_ms;             /* since when we look for others; MKV_NEVER: not yet */
-    int64_t lonely_ms;              /* when it may be said again why we do not start */
-    struct mkv_map known;           /* by the first 8 bytes of the uuid; owned */
+    uint8_t joined_in[MKV_UUID_LEN]; /* in which cluster: whose the floor is */
+    bool ready;                      /* joined: numbers sessions, acknowledges, answers queries */
+    const char *joined_how;          /* it has joined, once that is committed; NULL: not so */
+    bool stopped;                    /* mkv_effect_stop() has been said */
+    int64_t joining_ms;              /* since when we look for others; MKV_NEVER: not yet */
+    int64_t lonely_ms;               /* when it may be said again why we do not start */
+    struct mkv_map known;            /* by the first 8 bytes of the uuid; owned */
     struct mkv_members members;
     bool members_written; /* since it was last looked whether we are one of them */
     struct mkv_floor floor;
@@ -217,7 +217,7 @@ int mkv_cluster_found_restored(struct mkv_server *server) MKV_MUST_CHECK;
  */
 int mkv_cluster_look_for_lost(struct mkv_server *server) MKV_MUST_CHECK;
 
-/* From now on it is our entry of this tock under which we are one of them, who are @n. */
+/* From now on it is our entry of this tock under which we are one of them, who are @n.  In which cluster is left as it is. */
 int mkv_cluster_joined_as(struct mkv_server *server, uint64_t tock, uint32_t n) MKV_MUST_CHECK;
 #define MKV_JOINED_NEVER UINT64_MAX /* we are about to be let in, but are not yet */
 
@@ -319,7 +319,7 @@ void mkv_pull_closed(struct mkv_server *server, struct mkv_now now);
 void mkv_pull_time(struct mkv_server *server, struct mkv_now now);
 
 /* pull_members.c */
-/* Whether we read from one of our own cluster. */
+/* Whether we read from one of our own cluster, in which we have been ready. */
 bool mkv_pull_own_cluster(const struct mkv_server *server);
 /* From now on this server is new to them: whoever crashes before it has joined must not pass for one who had. */
 int mkv_pull_begin_anew(struct mkv_server *server) MKV_MUST_CHECK;

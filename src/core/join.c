@@ -73,11 +73,23 @@ static void become_ready(struct mkv_server *server, struct mkv_now now)
     cluster->restored = false;
     cluster->skipped = false;
     cluster->ready = true;
-    memcpy(cluster->ready_in, mkv_members_cluster(&cluster->members), MKV_UUID_LEN);
     cluster->joined_how = NULL;
     cluster->joining_ms = MKV_NEVER;
     cluster->ping_ms = now.ms;
     mkv_server_wake_at(server, now.ms);
+}
+
+/* What we hold is from now on what the cluster has that our entry names, and our floor is one of its. */
+static int belong(struct mkv_server *server)
+{
+    struct mkv_cluster *cluster = &server->cluster;
+    const uint8_t *named = mkv_members_cluster(&cluster->members);
+
+    if (memcmp(cluster->joined_in, named, MKV_UUID_LEN) == 0) {
+        return 0;
+    }
+    memcpy(cluster->joined_in, named, MKV_UUID_LEN);
+    return mkv_rows_store_joined(server);
 }
 
 /*
@@ -90,6 +102,9 @@ static int settle_down(struct mkv_server *server, struct mkv_now now)
     bool alone = cluster->joined == 0 && cluster->members.own_tock == 0;
     int error = mkv_cluster_joined_as(server, cluster->members.own_tock, cluster->members.n);
 
+    if (error == 0) {
+        error = belong(server);
+    }
     if (error == 0 && alone) {
         error = mkv_cluster_look_for_lost(server);
     }

@@ -10,12 +10,17 @@
  * read is who they are.
  */
 
+/*
+ * Our entry may name it before we have anything of it: they have let us in, and by the broker that came
+ * here first.  What we hold and promised is another cluster's until we have been ready in this one.
+ */
 bool mkv_pull_own_cluster(const struct mkv_server *server)
 {
     const struct mkv_cluster *cluster = &server->cluster;
     const struct mkv_known *known = mkv_actor_find(cluster, cluster->pull.uuid);
 
-    return known != NULL && mkv_sync_same_cluster(server, &known->ping);
+    return known != NULL && mkv_sync_same_cluster(server, &known->ping) &&
+           memcmp(known->ping.cluster, cluster->joined_in, MKV_UUID_LEN) == 0;
 }
 
 int mkv_pull_begin_anew(struct mkv_server *server)

@@ -14,7 +14,7 @@
  *               entry among the members, 8 bytes each
  *     "joined"  the tock of our own entry among the members when we last became ready, or 2^64-1:
  *               we have been let in since, but were not ready again; how many members there were
- *               (8 bytes each)
+ *               (8 bytes each); in which cluster we were ready (its uuid), which is whose the floor is
  *     "o" slot  (2 bytes) what was stamped for other servers: core/stamped.c
  *     "b" i     (2 bytes) nothing: takes up room while the disk is tried
  */
@@ -24,7 +24,7 @@
 #define SESSION_KEY_LEN  9U
 #define APPLIED_KEY_LEN  (1U + MKV_UUID_LEN)
 #define APPLIED_LEN      24U
-#define JOINED_LEN       16U
+#define JOINED_LEN       (16U + MKV_UUID_LEN)
 #define SESSION_ROW_MAX  4096U
 
 static const struct mkv_bytes tock_key = {(const uint8_t *)"tock", 4};
@@ -258,12 +258,14 @@ static int load_joined(struct mkv_server *server)
 
     cluster->joined = 0;
     cluster->n_joined = 0;
+    memcpy(cluster->joined_in, mkv_store_id(server->store), MKV_UUID_LEN);
     if (error == 0 && row.len != JOINED_LEN) {
         error = MKV_E_CORRUPT;
     }
     if (error == 0) {
         cluster->joined = number_of(row.at);
         cluster->n_joined = (uint32_t)number_of(row.at + 8);
+        memcpy(cluster->joined_in, row.at + 16, MKV_UUID_LEN);
     }
     mkv_buf_deinit(&row);
     return error == MKV_E_NOT_FOUND ? 0 : error;
@@ -344,6 +346,7 @@ int mkv_rows_store_joined(struct mkv_server *server)
 
     write_number(bytes, server->cluster.joined);
     write_number(bytes + 8, server->cluster.n_joined);
+    memcpy(bytes + 16, server->cluster.joined_in, MKV_UUID_LEN);
     return mkv_store_meta_put(server->store, joined_key, mkv_bytes(bytes, sizeof(bytes)));
 }
 

@@ -294,6 +294,51 @@ static void test_a_voucher_that_is_put_back(void **state)
     assert_true(cluster_heal(&cluster, 2 * FOUND));
 }
 
+/*
+ * s1 is put back to a backup, and finds only s2, which never was with it, and lets it in; but s1's link
+ * breaks after @n frames (false: it had no more).  By the broker it hears that its entry names the other
+ * cluster now; its floor is not that one's for that, and s2 does not take it over.
+ */
+static bool go_over_twice(unsigned n)
+{
+    struct mkv_disk *copy;
+
+    start_many(2);
+    raise_floor(2);
+    assert_int_equal(mkv_disk_snapshot(cluster.at[1].disk, &copy), 0);
+    write_at(1, "later", "x");
+    cluster_crash(&cluster, 0);
+    cluster_crash(&cluster, 1);
+    cluster.at[2].alone = true;
+    cluster_start(&cluster, 2);
+    run(1000);
+    cluster_put(&cluster, 2, "v", "alone", 1000);
+    assert_int_equal(mkv_disk_restore(cluster.at[1].disk, copy), 0);
+    mkv_disk_free(copy);
+    cluster.at[1].break_in = n;
+    cluster_start(&cluster, 1);
+    assert_true(cluster.at[1].report.restored);
+    run(FOUND);
+    for (unsigned i = 1; i < 3; i++) {
+        assert_true(cluster_ready(&cluster, i));
+        assert_held(i, "v", "alone");
+        assert_int_equal(floor_of(i), 0);
+    }
+    assert_null(cluster.at[2].set_aside);
+    return cluster.at[1].break_in == 0;
+}
+
+static void test_go_over_twice(void **state)
+{
+    unsigned n = 1;
+
+    for (; go_over_twice(n); n++) {
+        (void)teardown(state);
+        (void)setup(state);
+    }
+    assert_true(n > 6);
+}
+
 /* Server 1 is a puppet, for which server 0 has vouched. */
 static void start_with_puppet(void)
 {
@@ -399,6 +444,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_not_through_an_evicted_one, setup, teardown),
         cmocka_unit_test_setup_teardown(test_let_in_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_voucher_that_is_put_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_go_over_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(test_members_come_first, setup, teardown),
         cmocka_unit_test_setup_teardown(test_members_below_the_floor, setup, teardown),
     };
