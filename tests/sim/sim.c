@@ -9,7 +9,13 @@
 
 #define START_MS     1000
 #define EPOCH_MS     INT64_C(200000000000) /* a day in 2026 */
-#define STILL_MAX    20000U                /* events at one time: who never rests is at fault */
+/*
+ * Events at one time: who never rests is at fault.  A user that comes back publishes all that it wrote
+ * at once, and its server stamps each.  A ring of bridges makes up to 18 copies of a message, and no
+ * broker hears more than 7 of it, each for a dozen or less: not 125 in all, and more than half as many
+ * again are left for what is said besides.
+ */
+#define STILL_MAX    (USER_WRITES_MAX * 2U * 200U)
 #define EVENTS_MAX   3000000U
 #define HEAL_MS      70000 /* within so long all must be equal: servers wait a minute to try again ... */
 #define HEAL_PINGS   10 /* ... and so many pings more */
