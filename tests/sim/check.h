@@ -53,7 +53,7 @@ void check_ping(struct sim *sim, struct machine *machine, const struct mkv_ping 
 /* A server finds that it lacks what lies below the floor of all: one fault alone never brings that. */
 void check_heal(struct sim *sim, const struct machine *machine);
 
-/* Whether all that should be there are, and equal. */
+/* Whether all that should be there are, equal, and members to each other. */
 bool check_equal(struct sim *sim);
 
 /* Whether all users have what they waited for, and their watches show what there is. */
