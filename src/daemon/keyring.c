@@ -161,15 +161,16 @@ static int sync_directory(const char *state)
 int mkv_keyring_save(const char *state, const struct mkv_ring *ring, struct mkv_why *why)
 {
     char name[MKV_KEYRING_NAME_MAX];
-    char new[MKV_KEYRING_NAME_MAX + 8];
+    char temporary[MKV_KEYRING_NAME_MAX + 8];
     struct mkv_buf text;
     int failure;
 
     mkv_buf_init(&text, MKV_RING_FILE_MAX);
     file_name(state, name);
-    (void)snprintf(new, sizeof(new), "%s.new", name);
-    failure = mkv_ring_write(ring, &text) != 0 ? ENOMEM : make_file(new, mkv_buf_bytes(&text));
-    if (failure == 0 && rename(new, name) != 0) {
+    (void)snprintf(temporary, sizeof(temporary), "%s.new", name);
+    failure =
+        mkv_ring_write(ring, &text) != 0 ? ENOMEM : make_file(temporary, mkv_buf_bytes(&text));
+    if (failure == 0 && rename(temporary, name) != 0) {
         failure = errno;
     }
     if (failure == 0) {

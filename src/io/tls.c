@@ -174,6 +174,18 @@ bool mkv_tls_is_server(const struct mkv_tls *tls)
     return tls->is_server;
 }
 
+/* SSL_set_tlsext_host_name() without its cast, which drops a const. */
+static bool name_server(SSL *ssl, const char *host)
+{
+    char name[TLSEXT_MAXLEN_host_name + 1];
+
+    if (strlen(host) >= sizeof(name)) {
+        return false;
+    }
+    memcpy(name, host, strlen(host) + 1);
+    return SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, name) == 1;
+}
+
 static bool expect_host(SSL *ssl, const char *host)
 {
     X509_VERIFY_PARAM *param = SSL_get0_param(ssl);
@@ -183,8 +195,7 @@ static bool expect_host(SSL *ssl, const char *host)
     }
     ERR_clear_error();
     X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    return X509_VERIFY_PARAM_set1_host(param, host, 0) == 1 &&
-           SSL_set_tlsext_host_name(ssl, host) == 1;
+    return X509_VERIFY_PARAM_set1_host(param, host, 0) == 1 && name_server(ssl, host);
 }
 
 /* NULL: no memory. */

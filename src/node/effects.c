@@ -8,6 +8,8 @@
 #include "base/limits.h"
 #include "wire/dump.h"
 
+#define LINE_MAX_LEN 1024U /* of a line of the log; the rest is cut off */
+
 struct record {
     enum mkv_output_kind kind;
     enum mkv_log_level level;
@@ -267,15 +269,11 @@ static void make_printable(char *text)
     }
 }
 
-__attribute__((format(printf, 3, 0))) static void add_line(struct mkv_effects *effects,
-                                                           struct record record,
-                                                           const char *format,
-                                                           va_list arguments)
+/* One record of @text, made printable. */
+static void add_line(struct mkv_effects *effects, struct record record, char *text)
 {
-    char text[1024];
     size_t start = begin_record(effects);
 
-    (void)vsnprintf(text, sizeof(text), format, arguments);
     make_printable(text);
     if (effects->error == 0) {
         effects->error = mkv_buf_append(&effects->queue, mkv_bytes_of(text));
@@ -285,18 +283,22 @@ __attribute__((format(printf, 3, 0))) static void add_line(struct mkv_effects *e
 
 void mkv_effect_log(struct mkv_effects *effects, enum mkv_log_level level, const char *format, ...)
 {
+    char text[LINE_MAX_LEN];
     va_list arguments;
 
     va_start(arguments, format);
-    add_line(effects, (struct record){.kind = MKV_OUTPUT_LOG, .level = level}, format, arguments);
+    (void)vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
+    add_line(effects, (struct record){.kind = MKV_OUTPUT_LOG, .level = level}, text);
 }
 
 void mkv_effect_stop(struct mkv_effects *effects, const char *format, ...)
 {
+    char text[LINE_MAX_LEN];
     va_list arguments;
 
     va_start(arguments, format);
-    add_line(effects, (struct record){.kind = MKV_OUTPUT_STOP}, format, arguments);
+    (void)vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
+    add_line(effects, (struct record){.kind = MKV_OUTPUT_STOP}, text);
 }

@@ -17,7 +17,7 @@
 #include "base/limits.h"
 
 #define MKV_RING_KEYS_MAX  3U /* the one in use, and those that still count */
-#define MKV_RING_KEY_LEN   32U
+#define MKV_RING_KEY_LEN   ((size_t)32)
 #define MKV_RING_FILE_MAX  256U /* bytes of such a file */
 #define MKV_RING_TOKEN_MAX 512U /* characters of a token */
 

@@ -12,7 +12,8 @@
  *          another restored one is told to start instead.  What a disk that went back brought, if it had
  *          been deleted before.
  *     ACK  of counters that were refused or void; after rows were lost, of what it then lacked.
- *     I6   among servers that do not count the same members: a floor waits for those it counts.
+ *     I6   among servers that do not count the same members: a floor waits for those it counts.  After
+ *          several upsets for a while, until servers mend it; what that brings back had been deleted (I4).
  *     I7   the floor of a store that has lost rows starts again; of a lost or restored disk, all does.
  *     I9   a server on a new disk, if clocks fail: only the clock tells it what numbers were given.
  *     I11  dots that several have written under: nobody can tell who knew of which.
@@ -49,6 +50,9 @@ void check_session(struct sim *sim,
 /* What a server says of itself only grows, and floor <= horizon <= tock (I7); and the frozen prefix
  * is the same everywhere (I6). */
 void check_ping(struct sim *sim, struct machine *machine, const struct mkv_ping *ping);
+
+/* Whether several upsets have struck the list of members: then they may differ below the floor for a while. */
+bool check_may_differ(const struct sim *sim);
 
 /* A server finds that it lacks what lies below the floor of all: one fault alone never brings that. */
 void check_heal(struct sim *sim, const struct machine *machine);

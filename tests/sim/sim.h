@@ -73,6 +73,7 @@ struct sim {
     bool raging; /* the storm is on */
     unsigned
         n_upsets; /* evictions, disks lost, put back or damaged, servers that change their cluster */
+    bool healed;  /* a difference below the floor was mended, maybe by what had been deleted */
     unsigned n_disks_back; /* disks lost, put back or damaged */
     unsigned n_astray;
     uint64_t n_published; /* updates */
