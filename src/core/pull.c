@@ -335,7 +335,8 @@ static int take_members(struct mkv_server *server, struct mkv_now now, bool *ret
     if (error != 0 || !goes_on) {
         return error;
     }
-    if (pull->joining && !pull->anew && mkv_join_unsure(server)) { /* to it we are somebody else */
+    if (pull->joining && !pull->anew && mkv_join_unsure(server) &&
+        MKV_RULE(JOIN_UNSURE)) { /* to it we are somebody else */
         pull->bound = pull->horizon;
         error = mkv_pull_begin_anew(server);
     }
