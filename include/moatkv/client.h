@@ -83,7 +83,11 @@ MOATKV_API void moatkv_options_free(moatkv_options *options);
  */
 MOATKV_API int moatkv_options_set_servers(moatkv_options *options, const char *addresses);
 
-/* "mqtt://host:port" or "unix:/path"; "" for none.  BAD_ARGUMENT, NO_MEMORY. */
+/*
+ * "mqtt://host:port" or "unix:/path"; "" for none.  If no servers have been named, by the function
+ * above or in the environment, those at this broker are meant, and not the default one.
+ * BAD_ARGUMENT, NO_MEMORY.
+ */
 MOATKV_API int moatkv_options_set_broker(moatkv_options *options, const char *address);
 
 /* The topic root.  BAD_TOPIC, NO_MEMORY. */

@@ -95,6 +95,7 @@ static int set_servers(struct moatkv_options *options, const char *text, struct 
     return error;
 }
 
+/* Whoever names a broker means the servers there, and not one that happens to run here. */
 static int set_broker(struct moatkv_options *options, const char *text, struct mkv_why *why)
 {
     struct mkv_bytes trimmed = trim(mkv_bytes_of(text));
@@ -106,6 +107,7 @@ static int set_broker(struct moatkv_options *options, const char *text, struct m
         if (error != 0) {
             return error;
         }
+        options->n_servers = options->named ? options->n_servers : 0;
     }
     return copy_text(options->broker, sizeof(options->broker), trimmed);
 }
@@ -127,6 +129,7 @@ static int set(struct moatkv_options *options,
 {
     switch (option) {
     case MKV_OPTION_SERVERS:
+        options->named = true;
         return set_servers(options, text, why);
     case MKV_OPTION_BROKER:
         return set_broker(options, text, why);

@@ -25,6 +25,7 @@ enum mkv_option {
 
 struct moatkv_options {
     uint32_t n_servers;
+    bool named; /* and not the default */
     char servers[MKV_ADDRESSES_MAX][MKV_ADDRESS_TEXT_MAX];
     char broker[MKV_ADDRESS_TEXT_MAX]; /* "": none */
     char root[MKV_ROOT_MAX + 1];
