@@ -16,7 +16,8 @@
  *          several upsets for a while, until servers mend it; what that brings back had been deleted (I4).
  *     I7   the floor of a store that has lost rows starts again; of a lost or restored disk, all does.
  *     I9   a server on a new disk, if clocks fail: only the clock tells it what numbers were given.
- *     I11  dots that several have written under: nobody can tell who knew of which.
+ *     I11  dots that several have written under, be it with other ticks alone: nobody can tell who knew of
+ *          which.
  *     I15  deletions that all have forgotten, when an older state comes back with a disk.
  *     I35  while a store is a member that nobody will ever start again; also if all that knew of its
  *          eviction was on a disk that went back.

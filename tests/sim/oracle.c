@@ -140,6 +140,18 @@ size_t oracle_find(const struct oracle *oracle, unsigned key, const struct known
     return SIZE_MAX;
 }
 
+static bool has_ticks(const struct write *write, const struct mkv_ticks *ticks)
+{
+    for (unsigned i = 0; i < write->n_dots && i < ticks->n; i++) {
+        struct dot dot = oracle_dot(&ticks->at[i]);
+
+        if (write->dots[i].stream != dot.stream || write->dots[i].counter != dot.counter) {
+            return false;
+        }
+    }
+    return write->n_dots == ticks->n;
+}
+
 /* Another one with the same dot makes both doubtful. */
 static void link_dot(struct sim *sim, size_t number)
 {
@@ -226,8 +238,10 @@ void oracle_published(struct sim *sim,
 
     size_t same = oracle_find(oracle, key, &known);
 
+    /* One that only knows of others is another one, too, though the order does not tell them apart. */
     if (same == SIZE_MAX || oracle->writes[same].has_tock != has_tock ||
-        oracle->writes[same].known.head.tock != known.head.tock) {
+        oracle->writes[same].known.head.tock != known.head.tock ||
+        !has_ticks(&oracle->writes[same], &update.ticks)) {
         add_write(sim, key, &update, &known, doubtful);
     }
 }
