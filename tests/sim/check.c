@@ -412,7 +412,7 @@ void check_evicted(struct sim *sim, struct machine *machine, const uint8_t uuid[
     error = mkv_member_key(uuid, &oracle->scratch);
     MKV_ASSERT(error == 0);
     eviction.key = oracle_key(oracle, mkv_buf_bytes(&oracle->scratch));
-    if (eviction.key == ORACLE_KEYS_MAX) {
+    if (eviction.key == ORACLE_KEYS_MAX || machine->n_evictions == MACHINE_EVICTIONS_MAX) {
         return;
     }
     for (size_t i = oracle->newest[eviction.key]; i != SIZE_MAX; i = oracle->writes[i].next) {
@@ -420,7 +420,7 @@ void check_evicted(struct sim *sim, struct machine *machine, const uint8_t uuid[
             eviction.as = oracle->writes[i].known;
         }
     }
-    machine->eviction = eviction;
+    machine->evictions[machine->n_evictions++] = eviction;
 }
 
 /* A disk went back, and with it all that anybody knew of that eviction. */
@@ -438,12 +438,23 @@ static bool is_forgotten(const struct sim *sim, const struct machine_eviction *e
     return true;
 }
 
+/* Any of the stores that it lost: each was a member of its own. */
+static bool is_any_forgotten(const struct sim *sim, const struct machine *machine)
+{
+    for (unsigned i = 0; i < machine->n_evictions; i++) {
+        if (is_forgotten(sim, &machine->evictions[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool check_members(const struct sim *sim)
 {
     for (unsigned i = 0; i < sim->n_machines; i++) {
         const struct machine *machine = &sim->machines[i];
 
-        if (machine->gone || machine->n_lost > 0 || is_forgotten(sim, &machine->eviction)) {
+        if (machine->gone || machine->n_lost > 0 || is_any_forgotten(sim, machine)) {
             return false;
         }
     }

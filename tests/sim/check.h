@@ -20,7 +20,7 @@
  *          which.
  *     I15  deletions that all have forgotten, when an older state comes back with a disk.
  *     I35  while a store is a member that nobody will ever start again; also if all that knew of its
- *          eviction was on a disk that went back.
+ *          eviction was on a disk that went back or was damaged: of any store that a machine has lost.
  *     STAMP  a server whose disk went back.
  */
 #ifndef MKV_TESTS_SIM_CHECK_H

@@ -40,6 +40,10 @@ struct machine_ack {
     uint64_t last;
 };
 
+enum {
+    MACHINE_EVICTIONS_MAX = 16 /* of what comes behind, nothing is excused */
+};
+
 /* Of a store that it lost. */
 struct machine_eviction {
     unsigned key;          /* of the store's entry ... */
@@ -76,7 +80,8 @@ struct machine {
     uint8_t uuid[MKV_STORE_ID_LEN]; /* of the store on its disk */
     unsigned n_lost;                /* stores, of disks that it lost, that are still members */
     uint8_t lost_uuid[MKV_STORE_ID_LEN];
-    struct machine_eviction eviction;
+    struct machine_eviction evictions[MACHINE_EVICTIONS_MAX]; /* of all stores that it lost */
+    unsigned n_evictions;
     int64_t down_until_ms; /* when it is started again */
     unsigned mute_in;      /* it dies after so many inputs, before it speaks; 0: it does not */
     struct clock clock;
