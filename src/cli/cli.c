@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/cli.h"
 
-#include "cli/number.h"
 #include "cli/say.h"
+#include "notation/number.h"
 
 #define SECONDS_MAX 2000000.0 /* 23 days; as milliseconds they fit into an int */
 

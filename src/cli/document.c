@@ -2,9 +2,9 @@
 #include "cli/document.h"
 
 #include "cli/format.h"
-#include "cli/json_read.h"
-#include "cli/keys.h"
 #include "cli/yaml_read.h"
+#include "notation/json_read.h"
+#include "notation/keys.h"
 #include "wire/path.h"
 
 int mkv_document_read(struct mkv_bytes text,

@@ -5,7 +5,7 @@
  *     {"lamp": {"on": true, "rgb": [9, 8]}}   <=>   lamp.on true, lamp.rgb:0 9, lamp.rgb:1 8
  *
  * Objects and lists are inner nodes, everything else is a leaf; an empty object or list is a leaf,
- * too.  In between stands one CBOR item, the *document* of cli/walk.h, which cli/format.h writes.
+ * too.  In between stands one CBOR item, the *document* of notation/walk.h, which cli/format.h writes.
  */
 #ifndef MKV_CLI_DOCUMENT_H
 #define MKV_CLI_DOCUMENT_H
@@ -14,9 +14,9 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/limits.h"
-#include "cli/builder.h"
-#include "cli/problem.h"
 #include "cli/value.h"
+#include "notation/builder.h"
+#include "notation/problem.h"
 #include "wire/cbor.h"
 
 /* Appends the document that @text is, in JSON or YAML.  On an error @problem says what is wrong. */

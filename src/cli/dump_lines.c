@@ -2,10 +2,10 @@
 #include "cli/dump_lines.h"
 
 #include "base/limits.h"
-#include "cli/json_read.h"
-#include "cli/json_text.h"
-#include "cli/json_write.h"
-#include "cli/sink.h"
+#include "notation/json_read.h"
+#include "notation/json_text.h"
+#include "notation/json_write.h"
+#include "notation/sink.h"
 #include "wire/cbor.h"
 #include "wire/path.h"
 

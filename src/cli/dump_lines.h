@@ -11,7 +11,7 @@
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/error.h"
-#include "cli/problem.h"
+#include "notation/problem.h"
 #include "wire/dump.h"
 
 /* Append one record with its end of line.  A row's entry has a tock.  TOO_LARGE, NO_MEMORY. */

@@ -17,7 +17,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/limits.h"
-#include "cli/problem.h"
+#include "notation/problem.h"
 #include "wire/dump.h"
 
 enum mkv_dump_format {

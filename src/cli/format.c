@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-#include "cli/json_write.h"
 #include "cli/plain_write.h"
 #include "cli/yaml_write.h"
+#include "notation/json_write.h"
 #include "wire/cbor.h"
 
 int mkv_format_of(const char *name, enum mkv_format *ret_format)

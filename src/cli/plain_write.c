@@ -3,10 +3,10 @@
 
 #include <stdio.h>
 
-#include "cli/json_text.h"
-#include "cli/json_write.h"
-#include "cli/sink.h"
-#include "cli/walk.h"
+#include "notation/json_text.h"
+#include "notation/json_write.h"
+#include "notation/sink.h"
+#include "notation/walk.h"
 #include "wire/cbor.h"
 
 /* The length of the character @text begins with, 0 if that is no UTF-8. */

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "cli/json_write.h"
 #include "cli/place.h"
 #include "cli/yaml_write.h"
+#include "notation/json_write.h"
 
 #define RECORD_MAX   ((size_t)4 * 1024 * 1024) /* a value, a path, and what goes with them */
 #define EPOCH_2020_S 1577836800                /* what tocks count from */

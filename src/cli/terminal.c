@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "cli/format.h"
-#include "cli/json_text.h"
-#include "cli/number.h"
+#include "notation/json_text.h"
+#include "notation/number.h"
 
 #define WIDTH_MAX    10000U
 #define QUESTION_LEN 4096U

@@ -4,8 +4,8 @@
 #include <sodium.h>
 
 #include "base/limits.h"
-#include "cli/json_read.h"
 #include "cli/yaml_read.h"
+#include "notation/json_read.h"
 #include "wire/cbor.h"
 
 static int refuse(struct mkv_problem *problem, int error)

@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/error.h"
-#include "cli/problem.h"
+#include "notation/problem.h"
 
 enum mkv_notation {
     MKV_NOTATION_ARGUMENT, /* YAML scalar or flow collection: `set PATH VALUE` */

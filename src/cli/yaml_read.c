@@ -3,11 +3,11 @@
 
 #include <yaml.h>
 
-#include "cli/builder.h"
-#include "cli/keys.h"
 #include "cli/plain_write.h"
-#include "cli/special.h"
 #include "cli/yaml_scalar.h"
+#include "notation/builder.h"
+#include "notation/keys.h"
+#include "notation/special.h"
 #include "wire/cbor.h"
 
 #define QUOTE_IT "quote it, or use -s to store the text as it is"

@@ -12,7 +12,7 @@
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/error.h"
-#include "cli/problem.h"
+#include "notation/problem.h"
 
 enum mkv_yaml_kind {
     /*
@@ -21,10 +21,10 @@ enum mkv_yaml_kind {
      */
     MKV_YAML_ARGUMENT,
     MKV_YAML_VALUE,    /* a file with one value */
-    MKV_YAML_DOCUMENT, /* a file with a tree, as in cli/walk.h */
+    MKV_YAML_DOCUMENT, /* a file with a tree, as in notation/walk.h */
 };
 
-/* Appends the item to @item; limits and errors as in cli/json_read.h. */
+/* Appends the item to @item; limits and errors as in notation/json_read.h. */
 int mkv_yaml_read(struct mkv_bytes text,
                   enum mkv_yaml_kind kind,
                   struct mkv_buf *item,

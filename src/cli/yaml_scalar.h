@@ -8,7 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/error.h"
-#include "cli/number.h"
+#include "notation/number.h"
 
 /* libyaml has names for all tags of the core schema; this one is from the type repository. */
 #define MKV_YAML_BINARY_TAG "tag:yaml.org,2002:binary"

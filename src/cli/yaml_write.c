@@ -5,11 +5,11 @@
 #include <math.h>
 #include <yaml.h>
 
-#include "cli/json_text.h"
-#include "cli/keys.h"
-#include "cli/sink.h"
-#include "cli/walk.h"
 #include "cli/yaml_scalar.h"
+#include "notation/json_text.h"
+#include "notation/keys.h"
+#include "notation/sink.h"
+#include "notation/walk.h"
 
 /* libyaml only copies them, but takes no pointer to const. */
 static yaml_char_t tag_binary[] = MKV_YAML_BINARY_TAG;

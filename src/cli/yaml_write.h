@@ -11,7 +11,7 @@
 #include "base/error.h"
 
 /*
- * Appends, with an end of line.  With @document the item is one as in cli/walk.h.  Errors as
+ * Appends, with an end of line.  With @document the item is one as in notation/walk.h.  Errors as
  * mkv_json_write().
  */
 int mkv_yaml_write(struct mkv_bytes item, bool document, struct mkv_buf *out) MKV_MUST_CHECK;

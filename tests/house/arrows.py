@@ -5,6 +5,7 @@ A room includes only rooms to its left:
 
     base <- wire <- core <- node <- io <- {client, daemon, cli}
 
+notation/ stands beside core: it knows base and wire, and is for whoever speaks JSON.
 store/ stands beside node: it fills the port core/store.h, and only what assembles a whole program
 out of the rooms (client, daemon) may know it.  Each foreign library has one room that knows it.
 """
@@ -21,7 +22,8 @@ MAY_INCLUDE["store"] = ["base", "wire", "core", "store"]
 MAY_INCLUDE["guard"] = ["base", "wire", "core", "guard"]
 MAY_INCLUDE["client"] = LINE + ["store", "client", "moatkv"]
 MAY_INCLUDE["daemon"] = LINE + ["store", "daemon"]
-MAY_INCLUDE["cli"] = LINE + ["cli", "moatkv"]
+MAY_INCLUDE["notation"] = ["base", "wire", "notation"]
+MAY_INCLUDE["cli"] = LINE + ["notation", "cli", "moatkv"]
 
 # Start of the header's name -> the rooms that may know the library.
 FOREIGN = {

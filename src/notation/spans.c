@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/spans.h"
+#include "notation/spans.h"
 
 #include <stdlib.h>
 

@@ -4,8 +4,8 @@
  *
  * Whoever finds the fault writes it; whoever called prints the text as it is.
  */
-#ifndef MKV_CLI_PROBLEM_H
-#define MKV_CLI_PROBLEM_H
+#ifndef MKV_NOTATION_PROBLEM_H
+#define MKV_NOTATION_PROBLEM_H
 
 #include "base/bytes.h"
 #include "base/error.h"

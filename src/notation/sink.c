@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/sink.h"
+#include "notation/sink.h"
 
 #include <inttypes.h>
 #include <math.h>

@@ -2,8 +2,8 @@
 /*
  * Reads numbers as JSON and YAML spell them, exactly and independent of the locale.
  */
-#ifndef MKV_CLI_NUMBER_H
-#define MKV_CLI_NUMBER_H
+#ifndef MKV_NOTATION_NUMBER_H
+#define MKV_NOTATION_NUMBER_H
 
 #include "base/bytes.h"
 #include "base/error.h"

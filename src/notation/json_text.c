@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/json_text.h"
+#include "notation/json_text.h"
 
 #include <stdio.h>
 
-#include "cli/number.h"
+#include "notation/number.h"
 #include "wire/cbor.h"
 
 #define SURROGATE_HIGH  0xd800U

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/builder.h"
+#include "notation/builder.h"
 
 #include <string.h>
 

@@ -5,8 +5,8 @@
  * Readers read that as it stands and then replace it: these functions take the content of the list
  * or object in CBOR (without its head) and append the one item that it stands for.
  */
-#ifndef MKV_CLI_SPECIAL_H
-#define MKV_CLI_SPECIAL_H
+#ifndef MKV_NOTATION_SPECIAL_H
+#define MKV_NOTATION_SPECIAL_H
 
 #include "base/buf.h"
 #include "base/bytes.h"

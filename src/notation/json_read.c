@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/json_read.h"
+#include "notation/json_read.h"
 
-#include "cli/builder.h"
-#include "cli/json_text.h"
-#include "cli/keys.h"
-#include "cli/number.h"
-#include "cli/special.h"
+#include "notation/builder.h"
+#include "notation/json_text.h"
+#include "notation/keys.h"
+#include "notation/number.h"
+#include "notation/special.h"
 #include "wire/cbor.h"
 
 enum state {

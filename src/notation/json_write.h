@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Writes one CBOR item as JSON that cli/json_read.h reads back into the same item, up to the width
+ * Writes one CBOR item as JSON that notation/json_read.h reads back into the same item, up to the width
  * of its encoding.  Any item makes valid JSON (docs/formats.md).
  */
-#ifndef MKV_CLI_JSON_WRITE_H
-#define MKV_CLI_JSON_WRITE_H
+#ifndef MKV_NOTATION_JSON_WRITE_H
+#define MKV_NOTATION_JSON_WRITE_H
 
 #include "base/buf.h"
 #include "base/bytes.h"
@@ -16,7 +16,7 @@ enum mkv_json_layout {
 };
 
 /*
- * Appends without an end of line.  With @document the item is one as in cli/walk.h.  TOO_LARGE,
+ * Appends without an end of line.  With @document the item is one as in notation/walk.h.  TOO_LARGE,
  * NO_MEMORY, and for an item that is not well-formed the errors of wire/cbor.h; then a part may
  * have been written.
  */

@@ -11,13 +11,13 @@
  *
  * The error is sticky: after the first one nothing more is written.
  */
-#ifndef MKV_CLI_BUILDER_H
-#define MKV_CLI_BUILDER_H
+#ifndef MKV_NOTATION_BUILDER_H
+#define MKV_NOTATION_BUILDER_H
 
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/error.h"
-#include "cli/spans.h"
+#include "notation/spans.h"
 #include "wire/cbor.h"
 
 /*

@@ -5,8 +5,8 @@
  * The keys lie somewhere in one run of bytes and are compared byte by byte, so the caller writes
  * each of them in one way only (shortest form, definite length).
  */
-#ifndef MKV_CLI_SPANS_H
-#define MKV_CLI_SPANS_H
+#ifndef MKV_NOTATION_SPANS_H
+#define MKV_NOTATION_SPANS_H
 
 #include "base/buf.h"
 #include "base/bytes.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/keys.h"
+#include "notation/keys.h"
 
 #include <stdint.h>
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/number.h"
+#include "notation/number.h"
 
 #include <string.h>
 
 #include "base/buf.h"
-#include "cli/sink.h"
+#include "notation/sink.h"
 #include "wire/path.h"
 
 static unsigned digit_of(uint8_t character)

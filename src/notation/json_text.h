@@ -2,13 +2,13 @@
 /*
  * Strings of JSON (RFC 8259), read and written.
  */
-#ifndef MKV_CLI_JSON_TEXT_H
-#define MKV_CLI_JSON_TEXT_H
+#ifndef MKV_NOTATION_JSON_TEXT_H
+#define MKV_NOTATION_JSON_TEXT_H
 
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/error.h"
-#include "cli/sink.h"
+#include "notation/sink.h"
 
 /*
  * Reads the string whose opening quote is at @pos, and appends its text.  MALFORMED, BAD_UTF8,

@@ -9,8 +9,8 @@
  *
  *     text "$bytes" <=> "$$bytes"    text "$ref" <=> "$ref"    2 <=> ":2"    text ":2" <=> "::2"
  */
-#ifndef MKV_CLI_KEYS_H
-#define MKV_CLI_KEYS_H
+#ifndef MKV_NOTATION_KEYS_H
+#define MKV_NOTATION_KEYS_H
 
 #include "base/buf.h"
 #include "base/bytes.h"

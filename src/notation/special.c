@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/special.h"
+#include "notation/special.h"
 
 #include <math.h>
 #include <sodium.h>

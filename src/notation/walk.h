@@ -11,8 +11,8 @@
  * tree: keys are path elements, and the key "undefined", which is no element, stands for the
  * node's own value.  That value, and what is tagged, are not part of the tree but values in it.
  */
-#ifndef MKV_CLI_WALK_H
-#define MKV_CLI_WALK_H
+#ifndef MKV_NOTATION_WALK_H
+#define MKV_NOTATION_WALK_H
 
 #include "base/buf.h"
 #include "base/bytes.h"

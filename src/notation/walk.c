@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/walk.h"
+#include "notation/walk.h"
 
-#include "cli/spans.h"
+#include "notation/spans.h"
 
 void mkv_walk_init(struct mkv_walk *walk, struct mkv_bytes item, enum mkv_walk_keys keys)
 {

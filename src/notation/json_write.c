@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/json_write.h"
+#include "notation/json_write.h"
 
 #include <math.h>
 
-#include "cli/json_text.h"
-#include "cli/keys.h"
-#include "cli/sink.h"
-#include "cli/walk.h"
+#include "notation/json_text.h"
+#include "notation/keys.h"
+#include "notation/sink.h"
+#include "notation/walk.h"
 
 #define INDENT 2U
 

@@ -2,8 +2,8 @@
 /*
  * Text that is being written: a buffer with a sticky error, checked once at the end.
  */
-#ifndef MKV_CLI_SINK_H
-#define MKV_CLI_SINK_H
+#ifndef MKV_NOTATION_SINK_H
+#define MKV_NOTATION_SINK_H
 
 #include "base/buf.h"
 #include "base/bytes.h"

@@ -6,17 +6,17 @@
  * reader keeps integers from -2^64 to 2^64-1 exact, refuses what it cannot keep, and takes the forms
  * of docs/formats.md for what JSON has not (bytes, tags, NaN ...).
  */
-#ifndef MKV_CLI_JSON_READ_H
-#define MKV_CLI_JSON_READ_H
+#ifndef MKV_NOTATION_JSON_READ_H
+#define MKV_NOTATION_JSON_READ_H
 
 #include "base/buf.h"
 #include "base/bytes.h"
 #include "base/error.h"
-#include "cli/problem.h"
+#include "notation/problem.h"
 
 /*
  * Appends the item to @item.  With @document, objects and lists are the inner nodes of a tree as in
- * cli/walk.h, and their keys may be spelled elements and "$value".  The item is within no limits
+ * notation/walk.h, and their keys may be spelled elements and "$value".  The item is within no limits
  * but those of @item and MKV_NEST_MAX.  On an error @problem says what and where, and what is in
  * @item is of no use.
  */
