@@ -19,8 +19,9 @@
 #include "cli/option.h"
 #include "cli/out.h"
 
-#define MKV_CLI_OPTIONS_MAX 16U /* ids of a verb's options are below */
-#define MKV_CLI_WORDS_MAX   4U
+#define MKV_CLI_OPTIONS_MAX  16U /* ids of a verb's options are below */
+#define MKV_CLI_WORDS_MAX    4U
+#define MKV_CLI_EXAMPLES_MAX 3U
 
 /* Options of verbs and global ones share the numbers of mkv_options_next(). */
 enum {
@@ -39,11 +40,11 @@ struct mkv_verb {
     const char *words; /* as in the synopsis: "PATH [VALUE]" */
     unsigned n_words_min;
     unsigned n_words_max;
-    const char *summary;              /* one line */
-    const char *more;                 /* lines of explanation, or NULL */
-    const struct mkv_option *options; /* ended by id 0; NULL: none */
-    struct mkv_example examples[3];
-    const uint8_t *exits; /* besides 0, 2; ended by 0 */
+    const char *summary;                               /* one line */
+    const char *more;                                  /* lines of explanation, or NULL */
+    const struct mkv_option *options;                  /* ended by id 0; NULL: none */
+    struct mkv_example examples[MKV_CLI_EXAMPLES_MAX]; /* the first ones; some may be missing */
+    const uint8_t *exits;                              /* besides 0, 2; ended by 0 */
     enum mkv_exit (*run)(struct mkv_cli *cli);
 };
 

@@ -230,9 +230,9 @@ static enum mkv_exit export_rights(struct mkv_people *people)
 }
 
 static const struct mkv_task tasks[] = {
-    {"list", "", 0, 0, NULL, list},
-    {"test", "USER PATH RIGHT", 3, 3, check_test, test},
-    {"export", "--for mosquitto|emqx|nats", 0, 0, check_export, export_rights},
+    {"list", "", 0, 0, NULL, list, NULL},
+    {"test", "USER PATH RIGHT", 3, 3, check_test, test, NULL},
+    {"export", "--for mosquitto|emqx|nats", 0, 0, check_export, export_rights, NULL},
 };
 
 static enum mkv_exit run(struct mkv_cli *cli)

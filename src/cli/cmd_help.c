@@ -56,9 +56,8 @@ const struct mkv_verb mkv_verb_version = {
     .name = "version",
     .words = "",
     .summary = "Prints the versions of the program and of its library",
-    .examples = {{"version", "for people"},
-                 {"version -o json", "for programs"},
-                 {"status", "the server's version, with other facts"}},
+    .more = "The server's version is in 'moat-kv status'.\n",
+    .examples = {{"version", "for people"}, {"version -o json", "for programs"}},
     .exits = exits,
     .run = run_version,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <sodium.h>
 
+#include "cli/passwd.h"
 #include "cli/say.h"
 #include "cli/secret.h"
 #include "cli/session.h"
@@ -28,10 +29,10 @@ static void on_done(void *user, int status)
     setting->status = status;
 }
 
-static enum mkv_exit set_password(struct mkv_cli *cli, const char *password)
+static enum mkv_exit set_password(struct mkv_cli *cli, const char *user, const char *password)
 {
     struct setting setting = {0};
-    int error = moatkv_passwd(cli->kv, cli->words[0], password, on_done, &setting);
+    int error = moatkv_passwd(cli->kv, user, password, on_done, &setting);
 
     if (error == MOATKV_E_BAD_ARGUMENT) {
         return mkv_say(MKV_EXIT_USAGE,
@@ -49,21 +50,25 @@ static enum mkv_exit set_password(struct mkv_cli *cli, const char *password)
     return status;
 }
 
-static enum mkv_exit run(struct mkv_cli *cli)
+enum mkv_exit mkv_passwd(struct mkv_cli *cli, const char *user, const char *file)
 {
     char password[MKV_SECRET_MAX] = "";
-    enum mkv_exit status =
-        mkv_secret_ask(mkv_cli_value(cli, OPT_FILE), cli->words[0], true, password);
+    enum mkv_exit status = mkv_secret_ask(file, user, true, password);
 
     if (status == MKV_EXIT_OK) {
         status = mkv_session_open(cli);
     }
     if (status == MKV_EXIT_OK) {
-        status = set_password(cli, password);
+        status = set_password(cli, user, password);
     }
     sodium_memzero(password, sizeof(password));
     mkv_session_close(cli);
     return status;
+}
+
+static enum mkv_exit run(struct mkv_cli *cli)
+{
+    return mkv_passwd(cli, cli->words[0], mkv_cli_value(cli, OPT_FILE));
 }
 
 static const uint8_t exits[] = {MKV_EXIT_USAGE,    MKV_EXIT_NO_CONNECTION, MKV_EXIT_NOT_AUTHORISED,

@@ -113,10 +113,10 @@ static enum mkv_exit del(struct mkv_people *people)
 }
 
 static const struct mkv_task tasks[] = {
-    {"list", "[ROLE]", 0, 1, check_role, list},
-    {"grant", "ROLE FILTER RIGHTS", 3, 3, check_rule, grant},
-    {"revoke", "ROLE FILTER", 2, 2, check_rule, revoke},
-    {"del", "ROLE", 1, 1, check_role, del},
+    {"list", "[ROLE]", 0, 1, check_role, list, NULL},
+    {"grant", "ROLE FILTER RIGHTS", 3, 3, check_rule, grant, NULL},
+    {"revoke", "ROLE FILTER", 2, 2, check_rule, revoke, NULL},
+    {"del", "ROLE", 1, 1, check_role, del, NULL},
 };
 
 static enum mkv_exit run(struct mkv_cli *cli)

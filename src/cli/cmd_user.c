@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <string.h>
 
+#include "cli/passwd.h"
 #include "cli/record.h"
 #include "cli/say.h"
 #include "cli/task.h"
@@ -8,12 +9,15 @@
 
 enum {
     OPT_UID = 1,
-    OPT_ROLE
+    OPT_ROLE,
+    OPT_FILE
 };
 
 static const struct mkv_option options[] = {
     {OPT_UID, 'u', "uid", "N", "add: who connects to a server's socket as this Unix user id"},
     {OPT_ROLE, 'r', "role", "ROLE,...", "add: the roles"},
+    {OPT_FILE, 0, "password-file", "FILE",
+     "passwd: its first line is the password; - for standard input"},
     {0, 0, NULL, NULL, NULL},
 };
 
@@ -274,14 +278,21 @@ static enum mkv_exit turn_on(struct mkv_people *people)
     return turn(people, false);
 }
 
+/* Who may set a password need not see who there is. */
+static enum mkv_exit passwd(struct mkv_cli *cli)
+{
+    return mkv_passwd(cli, cli->words[1], mkv_cli_value(cli, OPT_FILE));
+}
+
 static const struct mkv_task tasks[] = {
-    {"list", "", 0, 0, NULL, list},
-    {"add", "NAME [--uid N] [--role ROLE,...]", 1, 1, check_user, add},
-    {"del", "NAME", 1, 1, check_user, del},
-    {"grant", "NAME ROLE", 2, 2, check_user_and_role, grant},
-    {"revoke", "NAME ROLE", 2, 2, check_user_and_role, revoke},
-    {"off", "NAME", 1, 1, check_user, turn_off},
-    {"on", "NAME", 1, 1, check_user, turn_on},
+    {"list", "", 0, 0, NULL, list, NULL},
+    {"add", "NAME [--uid N] [--role ROLE,...]", 1, 1, check_user, add, NULL},
+    {"del", "NAME", 1, 1, check_user, del, NULL},
+    {"grant", "NAME ROLE", 2, 2, check_user_and_role, grant, NULL},
+    {"revoke", "NAME ROLE", 2, 2, check_user_and_role, revoke, NULL},
+    {"off", "NAME", 1, 1, check_user, turn_off, NULL},
+    {"on", "NAME", 1, 1, check_user, turn_on, NULL},
+    {"passwd", "NAME", 1, 1, check_user, NULL, passwd},
 };
 
 static enum mkv_exit run(struct mkv_cli *cli)
@@ -295,13 +306,13 @@ static const uint8_t exits[] = {
 
 const struct mkv_verb mkv_verb_user = {
     .name = "user",
-    .words = "list | add NAME | del NAME | grant NAME ROLE | revoke NAME ROLE | off NAME | on NAME",
+    .words = "list | {add | del | off | on | passwd} NAME | {grant | revoke} NAME ROLE",
     .n_words_min = 1,
     .n_words_max = 3,
     .summary = "Shows and changes who there is, and which roles they have",
     .more = "What a role may do, 'moat-kv role' says. A user who is off keeps the roles but has no "
             "rights\nand does not get in. All of it holds at once, also for those who are "
-            "connected.\n",
+            "connected. 'user passwd' is 'moat-kv passwd'.\n",
     .options = options,
     .examples = {{"user add ann --uid 1001 --role guest,nurse", "a Unix user, with two roles"},
                  {"user revoke ann nurse", "without one of them"},

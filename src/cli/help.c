@@ -42,8 +42,8 @@ void mkv_help_all(struct mkv_out *out)
 
 static void put_examples(struct mkv_out *out, const struct mkv_verb *verb)
 {
-    mkv_out_puts(out, "\nExamples:\n");
-    for (unsigned i = 0; i < sizeof(verb->examples) / sizeof(verb->examples[0]); i++) {
+    mkv_out_puts(out, verb->examples[0].command == NULL ? "" : "\nExamples:\n");
+    for (unsigned i = 0; i < MKV_CLI_EXAMPLES_MAX && verb->examples[i].command != NULL; i++) {
         mkv_out_puts(out, "  moat-kv ");
         mkv_out_puts(out, verb->examples[i].command);
         mkv_out_puts(out, "\n      ");

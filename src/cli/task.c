@@ -46,6 +46,9 @@ enum mkv_exit mkv_task_run(struct mkv_cli *cli, const struct mkv_task *tasks, un
                        cli->verb->name, task->name, task->words);
     }
     status = task->check == NULL ? MKV_EXIT_OK : task->check(cli);
+    if (task->run == NULL) {
+        return status == MKV_EXIT_OK ? task->direct(cli) : status;
+    }
     mkv_people_init(&people, cli);
     if (status == MKV_EXIT_OK) {
         status = mkv_people_read(&people);

@@ -15,6 +15,7 @@ struct mkv_task {
     unsigned n_words_max;
     enum mkv_exit (*check)(struct mkv_cli *cli);     /* the words, before connecting; or NULL */
     enum mkv_exit (*run)(struct mkv_people *people); /* connected, users and rules have been read */
+    enum mkv_exit (*direct)(struct mkv_cli *cli);    /* if @run is NULL: does all by itself */
 };
 
 /* Runs the one of @n tasks that cli->words[0] names, or tells the user why not. */

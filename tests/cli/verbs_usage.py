@@ -9,7 +9,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import moat  # noqa: E402
 from moat import expect, expect_equal  # noqa: E402
 
-VERBS = ["get", "set", "del", "ls", "tree", "watch", "dump", "restore", "import", "status", "servers",
+VERBS = ["get", "set", "del", "ls", "tree", "watch", "conflicts", "dump", "restore", "import", "status", "servers",
          "evict", "user", "role", "acl", "login", "passwd", "ping",
          "help", "version"]
 NOWHERE = "unix:/tmp/moat-there-is-none/link.sock"
@@ -54,6 +54,9 @@ def usage_errors():
         (["--server", "tcp://", "ping"], "--server"),
         (["--broker", "http://x", "ping"], "--broker: 'http://x'"),
         (["--root", "a/#", "ping"], "--root: 'a/#'"),
+        (["user", "passwd"], "usage: moat-kv user passwd NAME"),
+        (["user", "passwd", "a b"], "'a b'"),
+        (["user", "paswd", "ann"], "did you mean 'passwd'"),
         (["set", "a"], "VALUE is missing"),
         (["set", "a", "1", "-f", "x"], "both given"),
         (["set", "a", "1", "-s", "-j"], "two things"),
@@ -150,7 +153,7 @@ def help_of_each_verb():
         lines = explained.lines
         expect(lines[0].startswith(f"Usage: moat-kv {verb}"), lines[0])
         examples = [line for line in lines if line.startswith("  moat-kv ")]
-        expect_equal(len(examples), 3, f"examples of {verb}")
+        expect_equal(len(examples), 2 if verb == "version" else 3, f"examples of {verb}")
         expect("Exit codes:" in lines and "  2   the command line is wrong" in lines, verb)
         expect(max(map(len, lines)) <= 120, f"{verb}: a line is too long")
     everything = CLI.check("help").lines

@@ -397,7 +397,7 @@ def case_eve():
 def case_command_line(server):
     cli = moat.Cli(f"unix:{state()}/link.sock")
     port = port_of(server)
-    cli.check("passwd", "ann", "--password-file", "-", stdin=b"crayon\n")
+    cli.check("user", "passwd", "ann", "--password-file", "-", stdin=b"crayon\n")
     cli.check("passwd", "ann", "--password-file", "-", stdin=b"\n", status=6)
     cli.check("passwd", "ann", "--password-file", "/nowhere", status=6)
     wrong = log_in(port, "ann", "pencil")
