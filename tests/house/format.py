@@ -12,14 +12,16 @@ FOLDERS = ["src", "include", "tests", "tools"]
 
 
 def find_unformatted(root):
-    findings = []
-    for path in sources.find(root, FOLDERS, [".c", ".h"]):
-        done = subprocess.run(["clang-format-14", "--dry-run", "-Werror", path], cwd=root,
-                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        if done.returncode != 0:
-            first = (done.stderr.splitlines() or ["clang-format-14 failed"])[0]
-            findings.append(f"{first} (run: make format)")
-    return findings
+    """All files in one go: the program takes ten times longer to start than to read a file."""
+    done = subprocess.run(["clang-format-14", "--dry-run", "-Werror", *sources.find(root, FOLDERS, [".c", ".h"])],
+                          cwd=root, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode == 0:
+        return []
+    first = {}
+    for line in done.stderr.splitlines():
+        if "error: " in line:
+            first.setdefault(line.split(":")[0], line)
+    return [f"{line} (run: make format)" for line in first.values()] or [f"clang-format-14 failed: {done.stderr}"]
 
 
 def main(root):
