@@ -255,6 +255,9 @@ static void on_frame_up(struct mkv_client *client, const struct mkv_frame *frame
     case MKV_FRAME_STATE:
         on_state(client, &frame->state);
         break;
+    case MKV_FRAME_RIGHTS:
+        mkv_client_watch_rights(client);
+        break;
     case MKV_FRAME_BYE:
         mkv_client_link_fail(client, MKV_E_CLOSED, "the server said goodbye");
         break;

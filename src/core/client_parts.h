@@ -97,7 +97,9 @@ struct mkv_client_watch {
     struct mkv_tree seen;               /* what has come since it began */
     uint64_t n_news;                    /* entries it told us */
 
-    int64_t check_ms; /* next check, if synced */
+    int64_t check_ms;    /* next check, if synced */
+    bool rights;         /* others than before: a check is due, and ... */
+    bool rights_checked; /* ... runs; if it does not match, all has to be read */
     uint32_t n_mismatches;
     uint32_t n_repairs;         /* in a row, without a match */
     uint64_t n_changes_checked; /* of the view when the check was sent */
@@ -223,6 +225,8 @@ void mkv_client_watch_row(struct mkv_client *client,
 void mkv_client_watch_read_end(struct mkv_client *client,
                                struct mkv_client_watch *watch,
                                const struct mkv_frame_end *end);
+/* The user's rights may be others from now on. */
+void mkv_client_watch_rights(struct mkv_client *client);
 void mkv_client_watch_checked(struct mkv_client *client,
                               struct mkv_client_watch *watch,
                               const struct mkv_frame_digest *digest);

@@ -366,6 +366,15 @@ static void start_check(struct mkv_client *client, struct mkv_client_watch *watc
         request->watch = watch;
         watch->request = request;
         watch->n_changes_checked = watch->view.n_changes;
+        watch->rights_checked = watch->rights;
+        watch->rights = false;
+    }
+}
+
+void mkv_client_watch_rights(struct mkv_client *client)
+{
+    for (struct mkv_client_watch *watch = client->watches; watch != NULL; watch = watch->next) {
+        watch->rights = true;
     }
 }
 
@@ -412,7 +421,12 @@ void mkv_client_watch_checked(struct mkv_client *client,
     }
     watch->moved = watch->moved || watch->view.n_changes != watch->n_changes_checked;
     watch->n_mismatches++;
-    if (watch->n_mismatches < 2) {
+    if (watch
+            ->rights_checked) { /* what may be read now need not have changed since the last place */
+        watch->n_mismatches = 0;
+        start_read(client, watch, true);
+        watch->rights = watch->request == NULL;
+    } else if (watch->n_mismatches < 2) {
         watch->check_ms = client->now_ms + CHECK_AGAIN_MS;
     } else {
         repair(client, watch);
@@ -615,7 +629,7 @@ static void advance(struct mkv_client *client, struct mkv_client_watch *watch)
     }
     if (!watch->synced) {
         start_read(client, watch, false);
-    } else if (client->now_ms >= watch->check_ms) {
+    } else if (watch->rights || client->now_ms >= watch->check_ms) {
         start_check(client, watch);
     }
 }
@@ -644,7 +658,7 @@ int64_t mkv_client_watch_deadline_ms(const struct mkv_client *client)
                    client->use == MKV_CLIENT_MQTT_SESSION) {
             next_ms = watch->subscribe_ms;
         } else if (watch->synced && watch->request == NULL) {
-            next_ms = watch->check_ms;
+            next_ms = watch->rights ? client->now_ms : watch->check_ms;
         }
         first = next_ms < first ? next_ms : first;
     }

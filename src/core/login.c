@@ -153,6 +153,7 @@ int mkv_server_judged(struct mkv_server *server,
     if (error != 0) {
         return error;
     }
+    link->by_password = true;
     send_challenge(server, link, judgement->answer);
     return let_in(server, mkv_server_clock(server, now), link);
 }
@@ -278,6 +279,7 @@ int mkv_login_passwd(struct mkv_server *server,
                        (unsigned long long)link->number, (int)frame->passwd.user.len,
                        (const char *)frame->passwd.user.at);
         mkv_effect_send(server->effects, link->number, &done);
+        mkv_users_password(server, link, frame->passwd.user);
     }
     return error;
 }

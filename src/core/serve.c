@@ -416,6 +416,7 @@ int mkv_serve_frame(struct mkv_server *server,
     case MKV_FRAME_CONFLICT:
     case MKV_FRAME_REPEAT:
     case MKV_FRAME_STATE:
+    case MKV_FRAME_RIGHTS:
     case MKV_FRAME_DATA:
     case MKV_FRAME_END:
     case MKV_FRAME_CHILDREN:

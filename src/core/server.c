@@ -321,6 +321,7 @@ int mkv_server_time(struct mkv_server *server, struct mkv_now now)
         while ((link = mkv_map_each(&server->links, &cursor)) != NULL) {
             link_time(server, now, link);
         }
+        mkv_users_time(server, now);
         error = sessions_time(server, now);
         if (error == 0) {
             error = mkv_cluster_time(server, now);
@@ -386,6 +387,9 @@ int mkv_server_settle(struct mkv_server *server, struct mkv_now now)
     }
     if (error == 0) {
         error = mkv_grants_refresh(&server->grants, server->store, server->effects);
+    }
+    if (error == 0) {
+        mkv_users_settle(server, now);
     }
     if (error == 0 && mkv_store_dirty(server->store) && mkv_tock_mark_due(&server->tock, &mark)) {
         error = mkv_rows_move_mark(server, mark);

@@ -2,7 +2,8 @@
 /*
  * What the parts of the server share: server.c (life, time, batches), server_rows.c (its rows in the
  * store), server_link.c (links), handshake.c (login), ingest.c (updates), serve.c (requests),
- * server_conflicts.c (what lost), server_clock.c, and what core/cluster.h lists.  Nobody else includes this.
+ * server_conflicts.c (what lost), server_users.c, server_clock.c, and what core/cluster.h lists.  Nobody else includes
+ * this.
  */
 #ifndef MKV_CORE_SERVER_STATE_H
 #define MKV_CORE_SERVER_STATE_H
@@ -55,6 +56,7 @@ struct mkv_server_link {
     int64_t heard_ms;
     bool is_peer;                    /* a server that dialled us: it has no session */
     char user[MKV_ACL_NAME_MAX + 1]; /* who has logged in; empty: somebody who may do everything */
+    bool by_password;
     bool has_uid; /* of a unix socket's other end, which is neither ours nor root ... */
     uint32_t uid; /* ... this one */
     char certified[MKV_ACL_NAME_MAX + 1]; /* whom its certificate names; empty: nobody */
@@ -96,8 +98,11 @@ struct mkv_server {
     struct mkv_tock tock;
     struct mkv_cluster cluster;
     struct mkv_grants grants;
-    uint64_t seq_last;     /* given out last */
-    uint64_t seq_reserved; /* on disk: up to here */
+    uint32_t users_version; /* of the grants that open links go by */
+    bool rights_due;        /* users have to be told that there are others, but not ... */
+    int64_t rights_ms;      /* ... before this */
+    uint64_t seq_last;      /* given out last */
+    uint64_t seq_reserved;  /* on disk: up to here */
     uint8_t secret[32];
     int64_t wake_ms;       /* when mkv_server_time() has something to do, at the latest */
     bool requests_pending; /* some request has credit */
@@ -226,6 +231,15 @@ int mkv_login_passwd(struct mkv_server *server,
                      struct mkv_now now,
                      struct mkv_server_link *link,
                      const struct mkv_frame *frame) MKV_MUST_CHECK;
+
+/* server_users.c */
+/* After the grants were refreshed: whoever may not be here any more has to leave, all others are told. */
+void mkv_users_settle(struct mkv_server *server, struct mkv_now now);
+void mkv_users_time(struct mkv_server *server, struct mkv_now now);
+/* The password of @name was set over the link @by, which stays: who came by the one before has to leave. */
+void mkv_users_password(struct mkv_server *server,
+                        const struct mkv_server_link *by,
+                        struct mkv_bytes name);
 
 /* serve.c */
 int mkv_serve_frame(struct mkv_server *server,

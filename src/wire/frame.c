@@ -275,6 +275,7 @@ static const struct mkv_fields fields_of_kind[] = {
     [MKV_FRAME_REPEAT] = FIELDS(range_fields),
     [MKV_FRAME_VOID] = FIELDS(range_fields),
     [MKV_FRAME_STATE] = FIELDS(state_fields),
+    [MKV_FRAME_RIGHTS] = {id_fields, 0},
     [MKV_FRAME_READ] = FIELDS(read_fields),
     [MKV_FRAME_LIST] = FIELDS(list_fields),
     [MKV_FRAME_CHECK] = FIELDS(check_fields),

@@ -32,6 +32,7 @@ enum mkv_frame_kind {
     MKV_FRAME_REPEAT = 13,
     MKV_FRAME_VOID = 14,
     MKV_FRAME_STATE = 15,
+    MKV_FRAME_RIGHTS = 16,
     MKV_FRAME_READ = 20,
     MKV_FRAME_LIST = 21,
     MKV_FRAME_CHECK = 22,

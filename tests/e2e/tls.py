@@ -108,7 +108,9 @@ class Link:
         return body[4:]
 
     def read(self):
-        return cbor2.loads(self.read_bytes())
+        """The next frame but `rights`, which may come at any time."""
+        frame = cbor2.loads(self.read_bytes())
+        return self.read() if frame[0] == 16 else frame
 
     def send_bytes(self, body):
         self.stream.sendall(struct.pack(">I", len(body)) + body)
@@ -284,13 +286,18 @@ def case_users(server):
     moat.expect_equal(link.read()[2], -23, "a user has the user's rights")
     link.send(passwd("nobody", "x"))
     moat.expect_equal(link.read()[2], -23, "nor another one's password")
+    other, answer = login(server, "ann", "pencil")
+    moat.expect_equal(answer[0], 3)
     link.send({**passwd("ann", "pencil2"), 1: 8})
     moat.expect_equal(link.read()[0], 50, "but the own one")
-    link.close()
+    moat.expect_equal(other.read()[2], -23, "who came by the old one has to leave")
+    other.close()
     moat.expect_equal(login(server, "ann", "pencil")[1][2], -23, "the old one is gone")
     moat.expect_equal(login(server, "ann", "pencil2")[1][0], 3)
     moat.expect_equal(login(server, "nobody", "pencil")[1][2], -23, "a password makes no user")
     cli.check("set", ":n.users.ann", "{roles: [guest], off: true}")
+    moat.expect_equal(link.read()[2], -23, "who is off has to leave, whoever set the password")
+    link.close()
     moat.expect_equal(login(server, "ann", "pencil2")[1][2], -23, "off")
     cli.check("set", ":n.users.ann", "{roles: [guest]}")
     moat.expect_equal(login(server, "ann", "pencil2")[1][0], 3)

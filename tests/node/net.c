@@ -379,7 +379,8 @@ static void arrive_by_link(struct net *net, const struct mail *message)
     }
     if (message->kind == MAIL_LINK_OPENED) {
         mkv_server_node_link_opened(net->world.node, net->world.now, message->channel,
-                                    MKV_PEER_SAME_USER);
+                                    client->uid == 0 ? MKV_PEER_SAME_USER : MKV_PEER_OTHER_USER);
+        mkv_server_node_link_uid(net->world.node, message->channel, client->uid);
         net_enter_client(net);
         mkv_client_node_link_opened(&client->node, now_of(net));
         net_leave_client(net);

@@ -20,6 +20,7 @@ struct mail;
 struct net_client {
     struct mkv_client_node node;
     bool exists;
+    uint32_t uid;         /* 0: our own user; else of another one; outlives net_client_start() */
     uint64_t link;        /* the present one; 0: none */
     int64_t to_server_ms; /* when the last frame on its way arrives */
     int64_t to_client_ms;

@@ -414,6 +414,42 @@ static void test_lost_last_message_is_found(void **state)
     scene_deinit(&scene);
 }
 
+/* What a watch may show from now on it shows at once. */
+static void test_new_rights_are_seen(void **state)
+{
+    struct world *world = &scene.net.world;
+    uint64_t seq;
+
+    (void)state;
+    scene_init(&scene, 9);
+    seq = world_login(world, 1000, NULL);
+    world_update(world, ":n.users.ann", "\xa2\x65roles\x81\x65guest\x63uid\x19\x03\xe9", 1001, seq,
+                 1);
+    world_update(world, ":n.acl.guest.b.#", "\x61r", 1002, seq, 2);
+    world_update(world, "a.b", "\x05", 1003, seq, 3);
+    world_update(world, "b.a", "\x06", 1004, seq, 4);
+    scene.net.clients[0].uid = 1001;
+    net_client_start(&scene.net, 0, SERVER, "");
+    watch(&scene, 0, ":");
+    net_wait(&scene.net, 20000); /* the next check is up to 5 s away */
+    assert_true(scene.apps[0].entries[6].present);
+    assert_false(scene.apps[0].entries[1].told);
+    world_update(world, ":n.acl.guest.a.#", "\x61r", 1005, seq, 5);
+    net_wait(&scene.net, 300);
+    assert_true(scene.apps[0].entries[1].present);
+
+    /* Many changes within a second are told once more. */
+    world_update(world, "c.dd", "\x07", 1006, seq, 6);
+    for (unsigned i = 0; i < 50; i++) {
+        world_update(world, ":n.acl.guest.c.#", i % 2 == 0 ? "\x61r" : NULL, 1010 + i, seq, 7 + i);
+        net_wait(&scene.net, 10);
+    }
+    world_update(world, ":n.acl.guest.c.#", "\x61r", 1100, seq, 57);
+    net_wait(&scene.net, 1500);
+    assert_true(scene.apps[0].entries[8].present);
+    scene_deinit(&scene);
+}
+
 /* Random trouble, then healing: then all that was acknowledged is there, and all views agree. */
 
 static void trouble(struct scene *at)
@@ -537,6 +573,7 @@ int main(void)
         cmocka_unit_test(test_silence_ends_the_link),
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_lost_last_message_is_found),
+        cmocka_unit_test(test_new_rights_are_seen),
         cmocka_unit_test(test_convergence),
         cmocka_unit_test(test_convergence_without_memory),
     };

@@ -17,6 +17,7 @@ const enum mkv_frame_kind messages_frame_kinds[] = {
     MKV_FRAME_FETCH,    MKV_FRAME_SERVERS,  MKV_FRAME_EVICT,     MKV_FRAME_VOUCHED,
     MKV_FRAME_SUMS,     MKV_FRAME_REPORTS,  MKV_FRAME_DONE,      MKV_FRAME_CONFLICTS,
     MKV_FRAME_LOST,     MKV_FRAME_PASSWD,   MKV_FRAME_CHALLENGE, MKV_FRAME_RESPONSE,
+    MKV_FRAME_RIGHTS,
 };
 const size_t messages_n_frame_kinds = sizeof(messages_frame_kinds) / sizeof(*messages_frame_kinds);
 

@@ -344,6 +344,7 @@ FRAMES = {
     13: ({**KIND, 2: positive, 3: positive}, {}),
     14: ({**KIND, 2: positive, 3: positive}, {}),
     15: ({**KIND, 2: state_code, 3: PEOPLE}, {}),
+    16: (KIND, {}),
     20: ({**REQUEST, 2: path}, {3: small(0, 64), 4: small(0, 64), 5: small(0, 3), 6: place, **CREDIT}),
     21: ({**REQUEST, 2: path}, CREDIT),
     22: ({**REQUEST, 2: path}, {}),

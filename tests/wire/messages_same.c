@@ -128,6 +128,9 @@ static struct mkv_bytes raw_of(const struct mkv_frame *frame)
         return frame->lost;
     case MKV_FRAME_REPORTS:
         return frame->reports;
+    case MKV_FRAME_CHALLENGE:
+    case MKV_FRAME_RESPONSE:
+        return frame->sasl;
     default:
         return frame->report;
     }
@@ -164,6 +167,7 @@ static bool same_body(const struct mkv_frame *a, const struct mkv_frame *b)
     case MKV_FRAME_VOID:
         return SAME(range.first) && SAME(range.last);
     case MKV_FRAME_BIRTH:
+    case MKV_FRAME_RIGHTS:
     case MKV_FRAME_STATUS:
     case MKV_FRAME_PING:
     case MKV_FRAME_CANCEL:
@@ -201,12 +205,11 @@ static bool same_body(const struct mkv_frame *a, const struct mkv_frame *b)
     case MKV_FRAME_LOST:
     case MKV_FRAME_REPORT:
     case MKV_FRAME_REPORTS:
+    case MKV_FRAME_CHALLENGE:
+    case MKV_FRAME_RESPONSE:
         return mkv_bytes_equal(raw_of(a), raw_of(b));
     case MKV_FRAME_EVICT:
         return SAME_ID16(uuid);
-    case MKV_FRAME_CHALLENGE:
-    case MKV_FRAME_RESPONSE:
-        return SAME_BYTES(sasl);
     case MKV_FRAME_PASSWD:
         return same_passwd(&a->passwd, &b->passwd);
     }
