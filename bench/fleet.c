@@ -433,7 +433,8 @@ static void connect_link(const struct letter *letter)
         from->out_there =
             accept_link(&fleet_machines[letter->to], (struct fleet_end){.index = letter->from});
     }
-    mkv_server_node_dialled(from->node, fleet_now, letter->link, works ? 0 : MKV_E_NO_CONNECTION);
+    mkv_server_node_dialled(from->node, fleet_now, letter->link, works ? 0 : MKV_E_NO_CONNECTION,
+                            MKV_PEER_SAME_USER);
     listen_to(letter->from);
     if (works) {
         mkv_server_node_link_opened(fleet_machines[letter->to].node, fleet_now, from->out_there,
@@ -475,7 +476,7 @@ static void link_user(unsigned u)
     mkv_client_node_link_opened(&user->node, fleet_now.ms);
     listen_to_user(u);
     mkv_server_node_link_opened(fleet_machines[user->machine].node, fleet_now, user->link,
-                                MKV_PEER_LOOPBACK);
+                                MKV_PEER_SAME_USER);
     listen_to(user->machine);
 }
 

@@ -28,13 +28,15 @@ static bool has_login_here(const struct mkv_client *client)
            (server.len == 0 || mkv_bytes_equal(server, mkv_dial_next(&client->dial)));
 }
 
+static const char *scram(const struct mkv_client *client)
+{
+    return is_at(client, "tls:") ? "SCRAM-SHA-256-PLUS" : "SCRAM-SHA-256";
+}
+
 static const char *choose_mechanism(const struct mkv_client *client,
                                     const struct mkv_frame_hello *hello)
 {
-    if (is_at(client, "unix:") && offers(hello, "EXTERNAL")) {
-        return "EXTERNAL";
-    }
-    return !is_at(client, "tls:") && offers(hello, "ANONYMOUS") ? "ANONYMOUS" : NULL;
+    return !is_at(client, "tls:") && offers(hello, "EXTERNAL") ? "EXTERNAL" : NULL;
 }
 
 static void send_auth(struct mkv_client *client, const char *mechanism, struct mkv_bytes initial)
@@ -49,11 +51,6 @@ static void send_auth(struct mkv_client *client, const char *mechanism, struct m
         frame.auth.token = client->session.about.token;
     }
     mkv_client_send(client, &frame);
-}
-
-static const char *scram(const struct mkv_client *client)
-{
-    return is_at(client, "tls:") ? "SCRAM-SHA-256-PLUS" : "SCRAM-SHA-256";
 }
 
 void mkv_client_log_in(struct mkv_client *client, const struct mkv_frame_hello *hello)
@@ -73,11 +70,10 @@ void mkv_client_log_in(struct mkv_client *client, const struct mkv_frame_hello *
         mkv_client_effect_link_prove(client->out, mkv_bytes_of(scram(client)), mkv_bytes(NULL, 0));
     } else if (mechanism == NULL) {
         mkv_client_refuse(client, MKV_E_NOT_AUTHORISED,
-                          is_at(client, "tls:")
+                          offers(hello, scram(client))
                               ? "this server wants to know who you are: 'moat-kv login --server "
                                 "ADDRESS USER' logs you in"
-                              : "the server offers no way to log in that this client has (EXTERNAL "
-                                "on unix sockets, ANONYMOUS)");
+                              : "the server offers no way to log in that this client has");
     } else {
         send_auth(client, mechanism, mkv_bytes(NULL, 0));
     }

@@ -2,7 +2,7 @@
 /*
  * What a server knows of the other servers, and where it stands among them (docs/protocol.md, 12).
  * Shared by servers.c (what people are told of it), actor.c (pings), join.c (beginning), sync.c (what
- * to do about differences), pull.c (the link over which we read), peer.c (what we answer over
+ * to do about differences), pull.c (the link over which we read), pull_login.c (its beginning), peer.c (what we answer over
  * theirs), heal.c (differences that should not be), query.c, gaps.c (updates that are missing),
  * stamp.c (updates without a tock), absent.c (members that are not heard).
  */
@@ -19,6 +19,7 @@
 #include "core/now.h"
 #include "core/orphans.h"
 #include "core/past.h"
+#include "core/server.h"
 #include "core/streams.h"
 #include "core/walk.h"
 #include "core/walls.h"
@@ -69,6 +70,7 @@ enum mkv_pull_step {
     MKV_PULL_IDLE,
     MKV_PULL_DIALLING,
     MKV_PULL_GREETING, /* we wait for hello ... */
+    MKV_PULL_PROVING,  /* ... for proof that it has the cluster's key, as we have */
     MKV_PULL_LOGIN,    /* ... for peer */
     MKV_PULL_VOUCHING, /* ... for vouched */
     MKV_PULL_CHANGES,  /* ... for data or end of a read since our checkpoint */
@@ -91,7 +93,11 @@ struct mkv_pull {
     uint8_t uuid[MKV_UUID_LEN];
     uint64_t link;  /* 0: there is none */
     uint64_t ended; /* the link of one that has come to its end, which is not committed; 0: none */
-    uint32_t address; /* the one being tried */
+    uint32_t address;        /* the one being tried ... */
+    enum mkv_peer_kind peer; /* ... and how it is reached */
+    bool asked;              /* proving: our first message is out */
+    bool has_answer;         /* proving: it has said who it is, and we are not through yet */
+    struct mkv_frame_peer answer;
     uint32_t n_tried; /* so many have been */
     uint64_t id;      /* of the open request */
     int64_t began_ms;
@@ -306,7 +312,24 @@ int mkv_pull_start(struct mkv_server *server,
 int mkv_pull_frame(struct mkv_server *server,
                    struct mkv_now now,
                    const struct mkv_frame *frame) MKV_MUST_CHECK;
-int mkv_pull_dialled(struct mkv_server *server, struct mkv_now now, int error) MKV_MUST_CHECK;
+int mkv_pull_dialled(struct mkv_server *server,
+                     struct mkv_now now,
+                     int error,
+                     enum mkv_peer_kind peer) MKV_MUST_CHECK;
+/* Who answers there is none of the cluster's, or we are not to it: the next address. */
+void mkv_pull_elsewhere(struct mkv_server *server, struct mkv_now now, const char *why);
+/* It is the one we look for: asks it for what we want. */
+int mkv_pull_logged_in(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
+
+/* pull_login.c */
+/* A frame before the other side has said who it is. */
+int mkv_pull_login(struct mkv_server *server,
+                   struct mkv_now now,
+                   const struct mkv_frame *frame) MKV_MUST_CHECK;
+int mkv_pull_judged(struct mkv_server *server,
+                    struct mkv_now now,
+                    const struct mkv_judgement *judgement) MKV_MUST_CHECK;
+
 /* Nothing more is to be read for now, and nobody is to blame. */
 void mkv_pull_leave(struct mkv_server *server);
 /* It cannot go on, or what came over its link cannot be read. */

@@ -35,7 +35,8 @@ void mkv_effect_close(struct mkv_effects *effects, uint64_t link);
 
 /*
  * Has a message of an authentication looked at: @mechanism begins one, empty it goes on with that of this
- * link.  mkv_server_judged() tells what came of it.
+ * link.  On a link that we dialled, it begins with none, and shows the cluster's key.
+ * mkv_server_judged() tells what came of it.
  */
 void mkv_effect_sasl(struct mkv_effects *effects,
                      uint64_t link,

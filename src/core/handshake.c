@@ -25,7 +25,6 @@ static struct mkv_bytes mechanism_of(enum mkv_peer_kind peer)
     case MKV_PEER_OTHER_USER: /* if there is a user with that Unix user id */
         return mkv_bytes_of("EXTERNAL");
     case MKV_PEER_LOOPBACK:
-        return mkv_bytes_of("ANONYMOUS");
     case MKV_PEER_SECURE:
     case MKV_PEER_REMOTE:
         break;
@@ -334,7 +333,7 @@ static int open_session(struct mkv_server *server,
 }
 
 /* Another server: it gets no session, since it writes nothing here. */
-static void send_peer(struct mkv_server *server, struct mkv_server_link *link)
+void mkv_handshake_peer(struct mkv_server *server, struct mkv_server_link *link)
 {
     struct mkv_frame frame = {
         .kind = MKV_FRAME_PEER,
@@ -433,7 +432,7 @@ static int take_auth(struct mkv_server *server,
         }
     }
     if (link->is_peer) {
-        send_peer(server, link);
+        mkv_handshake_peer(server, link);
         return 0;
     }
     return mkv_handshake_enter(server, now, link, auth);

@@ -19,8 +19,8 @@ static struct mkv_bytes mechanism_of(enum mkv_peer_kind peer)
         return mkv_bytes_of("SCRAM-SHA-256-PLUS");
     case MKV_PEER_LOOPBACK:
     case MKV_PEER_OTHER_USER:
+    case MKV_PEER_SAME_USER: /* root's server, to which ours is another user */
         return mkv_bytes_of("SCRAM-SHA-256");
-    case MKV_PEER_SAME_USER:
     case MKV_PEER_REMOTE:
         break;
     }
@@ -60,11 +60,6 @@ void mkv_login_begin(struct mkv_server *server,
                      struct mkv_server_link *link,
                      const struct mkv_frame_auth *auth)
 {
-    if (link->is_peer) {
-        mkv_server_send_error(server, link, 0, MKV_E_NOT_AUTHORISED,
-                              "not authorised: users are no servers");
-        return;
-    }
     keep_session(&link->login, auth);
     link->state = LINK_JUDGING;
     mkv_effect_sasl(server->effects, link->number, auth->mechanism, auth->initial);
@@ -87,7 +82,6 @@ static void send_challenge(struct mkv_server *server,
     mkv_effect_send(server->effects, link->number, &frame);
 }
 
-/* Whoever has a password must be a user as well, and have been found to be no other. */
 static int take_user(struct mkv_server *server, struct mkv_server_link *link, struct mkv_bytes name)
 {
     const struct mkv_acl_user *user;
@@ -103,6 +97,20 @@ static int take_user(struct mkv_server *server, struct mkv_server_link *link, st
     memcpy(link->user, user->name.at, user->name.len);
     link->user[user->name.len] = '\0';
     return 0;
+}
+
+/*
+ * A server shows the cluster's key, a user a password: none of them goes for the other.  Whoever has a
+ * password must be a user as well.
+ */
+static int take_proven(struct mkv_server *server,
+                       struct mkv_server_link *link,
+                       const struct mkv_judgement *judgement)
+{
+    if (link->is_peer != judgement->is_server) {
+        return MKV_E_NOT_AUTHORISED;
+    }
+    return link->is_peer ? 0 : take_user(server, link, judgement->user);
 }
 
 static void refuse(struct mkv_server *server, struct mkv_server_link *link, struct mkv_bytes name)
@@ -131,6 +139,9 @@ int mkv_server_judged(struct mkv_server *server,
 {
     struct mkv_server_link *link = mkv_map_get(&server->links, number);
 
+    if (number >= MKV_LINK_OUT) {
+        return number == server->cluster.pull.link ? mkv_pull_judged(server, now, judgement) : 0;
+    }
     if (link == NULL || link->state != LINK_JUDGING) {
         return 0; /* it has gone meanwhile */
     }
@@ -144,7 +155,7 @@ int mkv_server_judged(struct mkv_server *server,
         return 0;
     }
 
-    int error = take_user(server, link, judgement->user);
+    int error = take_proven(server, link, judgement);
 
     if (error == MKV_E_NOT_AUTHORISED) {
         refuse(server, link, judgement->user);
@@ -155,6 +166,10 @@ int mkv_server_judged(struct mkv_server *server,
     }
     link->by_password = true;
     send_challenge(server, link, judgement->answer);
+    if (link->is_peer) {
+        mkv_handshake_peer(server, link);
+        return 0;
+    }
     return let_in(server, mkv_server_clock(server, now), link);
 }
 

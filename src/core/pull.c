@@ -71,6 +71,11 @@ void mkv_pull_leave(struct mkv_server *server)
     hang_up(server);
 }
 
+static enum mkv_log_level loudness(const struct mkv_known *known)
+{
+    return known->n_failures < LOUD_TIMES ? MKV_LOG_WARNING : MKV_LOG_DEBUG;
+}
+
 void mkv_pull_fail(struct mkv_server *server, struct mkv_now now, const char *why)
 {
     struct mkv_cluster *cluster = &server->cluster;
@@ -81,11 +86,8 @@ void mkv_pull_fail(struct mkv_server *server, struct mkv_now now, const char *wh
     }
     known = peer_of(server);
     if (known != NULL) {
-        bool loud = known->n_failures < LOUD_TIMES;
-
-        mkv_effect_log(server->effects, loud ? MKV_LOG_WARNING : MKV_LOG_DEBUG,
-                       "reading from server '%.*s' failed: %s", (int)known->ping.name.len,
-                       (const char *)known->ping.name.at, why);
+        mkv_effect_log(server->effects, loudness(known), "reading from server '%.*s' failed: %s",
+                       (int)known->ping.name.len, (const char *)known->ping.name.at, why);
         mkv_sync_failed(server, now, known);
         known->wants_pull = true;
         if (cluster->pull.step <= MKV_PULL_LOGIN) { /* whoever listens there, it is not them */
@@ -180,7 +182,28 @@ int mkv_pull_start(struct mkv_server *server,
     return 0;
 }
 
-int mkv_pull_dialled(struct mkv_server *server, struct mkv_now now, int error)
+void mkv_pull_elsewhere(struct mkv_server *server, struct mkv_now now, const char *why)
+{
+    struct mkv_pull *pull = &server->cluster.pull;
+    struct mkv_known *known = peer_of(server);
+
+    mkv_effect_close(server->effects, pull->link);
+    if (known == NULL) {
+        end(pull);
+        return;
+    }
+    mkv_effect_log(server->effects, loudness(known), "server '%.*s' at %.*s: %s",
+                   (int)known->ping.name.len, (const char *)known->ping.name.at,
+                   (int)known->ping.addresses.at[pull->address].len,
+                   (const char *)known->ping.addresses.at[pull->address].at, why);
+    known->first_address = ++pull->address;
+    dial(server, now, known);
+}
+
+int mkv_pull_dialled(struct mkv_server *server,
+                     struct mkv_now now,
+                     int error,
+                     enum mkv_peer_kind peer)
 {
     struct mkv_pull *pull = &server->cluster.pull;
     const struct mkv_known *known = peer_of(server);
@@ -191,6 +214,7 @@ int mkv_pull_dialled(struct mkv_server *server, struct mkv_now now, int error)
     pull->heard_ms = now.ms;
     if (error == 0) {
         pull->step = MKV_PULL_GREETING;
+        pull->peer = peer;
     } else if (known == NULL) {
         end(pull);
     } else {
@@ -198,33 +222,6 @@ int mkv_pull_dialled(struct mkv_server *server, struct mkv_now now, int error)
         dial(server, now, known);
     }
     return 0;
-}
-
-static void take_hello(struct mkv_server *server,
-                       struct mkv_now now,
-                       const struct mkv_frame_hello *hello)
-{
-    struct mkv_frame greeting = {
-        .kind = MKV_FRAME_HELLO,
-        .hello = {.versions = {MKV_PROTOCOL_LOWEST, MKV_PROTOCOL_HIGHEST},
-                  .software = server->config.software,
-                  .name = server->config.name},
-    };
-    struct mkv_frame auth = {.kind = MKV_FRAME_AUTH};
-
-    if (hello->versions.lowest > MKV_PROTOCOL_HIGHEST ||
-        hello->versions.highest < MKV_PROTOCOL_LOWEST) {
-        mkv_pull_fail(server, now, mkv_error_text(MKV_E_NO_VERSION));
-        return;
-    }
-    if (hello->mechanisms.n == 0) {
-        mkv_pull_fail(server, now, "it offers no way to log in from here");
-        return;
-    }
-    auth.auth.mechanism = hello->mechanisms.at[0];
-    send_frame(server, &greeting);
-    send_frame(server, &auth);
-    server->cluster.pull.step = MKV_PULL_LOGIN;
 }
 
 /* Whether they may rely on what we had and promised as one of them. */
@@ -559,25 +556,10 @@ static int take_digest(struct mkv_server *server,
 
 /* --- Frames ------------------------------------------------------------------------------- */
 
-static int take_peer(struct mkv_server *server,
-                     struct mkv_now now,
-                     const struct mkv_frame_peer *peer)
+int mkv_pull_logged_in(struct mkv_server *server, struct mkv_now now)
 {
     struct mkv_pull *pull = &server->cluster.pull;
 
-    if (memcmp(peer->uuid, pull->uuid, MKV_UUID_LEN) != 0) {
-        struct mkv_known *known = peer_of(server);
-
-        if (known != NULL) { /* until it is heard again */
-            known->ping.state = MKV_ACT_LEAVING;
-        }
-        mkv_pull_fail(server, now, "another server answers at its address");
-        return 0;
-    }
-    if (peer->state != MKV_ACT_READY) {
-        mkv_pull_fail(server, now, "it is joining itself");
-        return 0;
-    }
     if (pull->joining) {
         ask_vouch(server);
         return 0;
@@ -597,6 +579,12 @@ static int take_error(struct mkv_server *server, struct mkv_now now, const struc
     if (frame->id == pull->id && pull->step == MKV_PULL_CHANGES &&
         frame->error.code == MKV_E_STALE) { /* it does not know our checkpoint */
         return start_walk(server, now);
+    }
+    if (frame->error.code == MKV_E_NOT_AUTHORISED && pull->step <= MKV_PULL_LOGIN) {
+        mkv_pull_elsewhere(server, now,
+                           "it has another key, and does not take this server for one of its "
+                           "cluster: 'moat-kvd key' and '--join-file' give both the same");
+        return 0;
     }
     memcpy(text, frame->error.text.at, frame->error.text.len);
     text[frame->error.text.len] = '\0';
@@ -635,6 +623,7 @@ static int take_answer(struct mkv_server *server, struct mkv_now now, const stru
     case MKV_PULL_IDLE:
     case MKV_PULL_DIALLING:
     case MKV_PULL_GREETING:
+    case MKV_PULL_PROVING:
     case MKV_PULL_LOGIN:
         break;
     }
@@ -652,12 +641,8 @@ static int take_frame(struct mkv_server *server, struct mkv_now now, const struc
         mkv_pull_fail(server, now, "it closed the link");
         return 0;
     }
-    if (pull->step == MKV_PULL_GREETING && frame->kind == MKV_FRAME_HELLO) {
-        take_hello(server, now, &frame->hello);
-        return 0;
-    }
-    if (pull->step == MKV_PULL_LOGIN && frame->kind == MKV_FRAME_PEER) {
-        return take_peer(server, now, &frame->peer);
+    if (pull->step <= MKV_PULL_LOGIN) {
+        return mkv_pull_login(server, now, frame);
     }
     return take_answer(server, now, frame);
 }

@@ -160,9 +160,13 @@ int mkv_server_broker(struct mkv_server *server, struct mkv_now now, bool connec
     return 0;
 }
 
-int mkv_server_dialled(struct mkv_server *server, struct mkv_now now, uint64_t number, int error)
+int mkv_server_dialled(struct mkv_server *server,
+                       struct mkv_now now,
+                       uint64_t number,
+                       int error,
+                       enum mkv_peer_kind peer)
 {
-    return number == server->cluster.pull.link ? mkv_pull_dialled(server, now, error) : 0;
+    return number == server->cluster.pull.link ? mkv_pull_dialled(server, now, error, peer) : 0;
 }
 
 /* --- Time --------------------------------------------------------------------------------- */

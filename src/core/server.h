@@ -87,11 +87,12 @@ enum mkv_peer_kind {
     MKV_PEER_CERTIFIED, /* TLS, with a certificate: mkv_server_link_user() says whose */
 };
 
-/* How far somebody got who logs in by password: see mkv_effect_sasl(). */
+/* How far somebody got who logs in by password, or by the cluster's key: see mkv_effect_sasl(). */
 struct mkv_judgement {
     int error; /* refused */
-    bool done; /* @user is who it is */
-    struct mkv_bytes user;
+    bool done; /* the other side has proven to be @user, or, of a link that we dialled, a server */
+    struct mkv_bytes user;   /* of links that others opened ... */
+    bool is_server;          /* ... @user stands for a key of the cluster, and is no user */
     struct mkv_bytes answer; /* to be sent */
 };
 
@@ -132,9 +133,15 @@ int mkv_server_frame(struct mkv_server *server,
                      struct mkv_now now,
                      uint64_t number,
                      const struct mkv_frame *frame) MKV_MUST_CHECK;
-/* How mkv_effect_dial() went: 0, and frames follow; or an error, and nothing will. */
-int mkv_server_dialled(struct mkv_server *server, struct mkv_now now, uint64_t number, int error)
-    MKV_MUST_CHECK;
+/*
+ * How mkv_effect_dial() went: 0, frames follow, and @peer is how whoever answers is reached; or an
+ * error, and nothing will.
+ */
+int mkv_server_dialled(struct mkv_server *server,
+                       struct mkv_now now,
+                       uint64_t number,
+                       int error,
+                       enum mkv_peer_kind peer) MKV_MUST_CHECK;
 /* A frame could not be decoded. */
 int mkv_server_bad_frame(struct mkv_server *server,
                          struct mkv_now now,

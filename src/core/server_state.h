@@ -208,6 +208,9 @@ int mkv_handshake_frame(struct mkv_server *server,
 int mkv_handshake_reserve(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
 void mkv_handshake_greet(struct mkv_server *server, const struct mkv_server_link *link);
 
+/* Whoever is at the other end of a link that says so has been found to be another server. */
+void mkv_handshake_peer(struct mkv_server *server, struct mkv_server_link *link);
+
 /* Opens a session for whoever is at the other end: that has been found out. */
 int mkv_handshake_enter(struct mkv_server *server,
                         struct mkv_now now,

@@ -10,6 +10,7 @@
 #include <yaml.h>
 
 #include "base/limits.h"
+#include "daemon/advertise.h"
 #include "daemon/cert.h"
 #include "io/home.h"
 #include "wire/tick.h"
@@ -173,6 +174,11 @@ static void clear_listen(struct mkv_daemon_config *config)
     config->n_listen = 0;
 }
 
+static void clear_advertise(struct mkv_daemon_config *config)
+{
+    config->n_advertise = 0;
+}
+
 /* Relative to where the server was started, as a shell completes it. */
 static int set_tls_cert(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
 {
@@ -317,6 +323,7 @@ static const struct setting settings[] = {
     {"state", set_state, NULL},
     {"broker", add_broker, clear_brokers},
     {"listen", add_listen, clear_listen},
+    {"advertise", mkv_advertise_add, clear_advertise},
     {"socket", set_socket, NULL},
     {"tls-cert", set_tls_cert, NULL},
     {"tls-key", set_tls_key, NULL},
@@ -485,6 +492,7 @@ static const struct option options[] = {
     {"state", required_argument, NULL, OPTION_SETTING},
     {"broker", required_argument, NULL, OPTION_SETTING},
     {"listen", required_argument, NULL, OPTION_SETTING},
+    {"advertise", required_argument, NULL, OPTION_SETTING},
     {"socket", required_argument, NULL, OPTION_SETTING},
     {"tls-cert", required_argument, NULL, OPTION_SETTING},
     {"tls-key", required_argument, NULL, OPTION_SETTING},

@@ -14,6 +14,7 @@
 #include "io/address.h"
 #include "io/clock.h"
 #include "io/why.h"
+#include "wire/svc.h"
 #include "wire/topic.h"
 
 #define MKV_DAEMON_LISTEN_MAX  8U
@@ -33,6 +34,8 @@ struct mkv_daemon_config {
     struct mkv_address brokers[MKV_DAEMON_BROKERS_MAX];
     uint32_t n_listen;
     struct mkv_address listen[MKV_DAEMON_LISTEN_MAX];
+    uint32_t n_advertise;
+    struct mkv_address advertise[MKV_ADDRESSES_MAX]; /* where others reach it, beside these */
     mode_t socket_mode; /* of unix sockets that are listened on; 0: the listener's default */
     char tls_certificate[MKV_DAEMON_TEXT_MAX]; /* PEM files; the names are set if there is a ... */
     char tls_key[MKV_DAEMON_TEXT_MAX];         /* ... tls:// address among those listened on */

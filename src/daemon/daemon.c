@@ -4,12 +4,14 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "daemon/advertise.h"
 #include "daemon/inner.h"
 #include "daemon/keyring.h"
 #include "io/clock.h"
@@ -106,13 +108,27 @@ static void add_address(struct daemon *daemon,
     list->at[list->n++] = mkv_bytes_of(text);
 }
 
+static void list_links(struct daemon *daemon, struct mkv_server_config *server)
+{
+    const struct mkv_daemon_config *config = daemon->config;
+    struct mkv_address list[MKV_ADDRESSES_MAX];
+    uint32_t n = config->n_advertise;
+
+    memcpy(list, config->advertise, sizeof(list));
+    for (uint32_t i = 0; i < daemon->n_listeners; i++) {
+        mkv_advertise_listener(config, mkv_listener_address(daemon->listeners[i]), daemon->host,
+                               list, &n);
+    }
+    for (uint32_t i = 0; i < n; i++) {
+        add_address(daemon, &server->links, &list[i]);
+    }
+}
+
 static void list_addresses(struct daemon *daemon, struct mkv_server_config *server)
 {
     struct mkv_address address;
 
-    for (uint32_t i = 0; i < daemon->n_listeners; i++) {
-        add_address(daemon, &server->links, mkv_listener_address(daemon->listeners[i]));
-    }
+    list_links(daemon, server);
     if (daemon->broker == NULL) {
         for (uint32_t i = 0; i < daemon->config->n_brokers; i++) {
             add_address(daemon, &server->brokers, &daemon->config->brokers[i]);
@@ -206,6 +222,10 @@ static void reload_keys(struct daemon *daemon)
         return;
     }
     daemon->ring = ring;
+    if (mkv_daemon_prepare_kin(daemon) != 0) {
+        mkv_daemon_say(daemon, MKV_LOG_ERROR,
+                       "other servers cannot log in here: out of memory; send SIGHUP again");
+    }
     mkv_ring_derive(&ring, MKV_RING_PING, &pings);
     mkv_server_node_keys(daemon->node, &pings);
     mkv_ring_forget(&pings);
@@ -254,6 +274,15 @@ static int prepare_guard(struct daemon *daemon, struct mkv_why *why)
     return error != 0 ? error : mkv_access_write(&daemon->access, daemon->config, NULL, why);
 }
 
+static int prepare_kin(struct daemon *daemon, struct mkv_why *why)
+{
+    int error = mkv_daemon_prepare_kin(daemon);
+
+    return error == 0 ? 0
+                      : mkv_why_error(why, error, "cannot prepare for links to other servers: %s",
+                                      mkv_error_text(error));
+}
+
 static int start(struct daemon *daemon, struct mkv_why *why)
 {
     raise_file_limit();
@@ -273,6 +302,9 @@ static int start(struct daemon *daemon, struct mkv_why *why)
     error = open_store(daemon, why);
     if (error == 0) {
         error = mkv_keyring_open(daemon->config, &daemon->ring, &daemon->founds, why);
+    }
+    if (error == 0) {
+        error = prepare_kin(daemon, why);
     }
     if (error == 0 && daemon->config->guard) {
         error = prepare_guard(daemon, why);
@@ -335,6 +367,8 @@ static void end(struct daemon *daemon)
     mkv_signals_free(daemon->signals);
     mkv_loop_free(daemon->loop);
     mkv_tls_free(daemon->tls);
+    mkv_tls_free(daemon->tls_out);
+    sodium_memzero(daemon->kin, sizeof(daemon->kin));
     mkv_store_close(daemon->store);
     mkv_access_deinit(&daemon->access);
     mkv_ring_forget(&daemon->ring);

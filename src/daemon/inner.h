@@ -28,13 +28,21 @@
 
 #define MKV_DAEMON_DIALS_MAX 8U /* room for those that we open ourselves */
 
+/* How another server logs in here, by one of the cluster's keys. */
+struct kin {
+    char user[sizeof(((struct mkv_ring_login *)NULL)->user)];
+    struct mkv_scram_secret secret;
+};
+
 struct connection {
     struct daemon *daemon;
     uint64_t number;
     struct mkv_link *link; /* owned */
-    struct mkv_sasl *sasl; /* owned; while somebody logs in by password; or NULL */
+    struct mkv_sasl *sasl; /* owned; while somebody logs in, here or we there; or NULL */
     bool open;             /* false while it is being dialled */
 };
+
+_Static_assert(MKV_DAEMON_LISTEN_MAX <= MKV_ADDRESSES_MAX, "all that we listen on can be told");
 
 struct daemon {
     const struct mkv_daemon_config *config;
@@ -53,7 +61,10 @@ struct daemon {
     struct mkv_mqtt *mqtt;
     struct mkv_listener *listeners[MKV_DAEMON_LISTEN_MAX];
     uint32_t n_listeners;
-    struct mkv_tls *tls;        /* owned; NULL: no tls:// address */
+    struct mkv_tls *tls;     /* owned; NULL: no tls:// address */
+    struct mkv_tls *tls_out; /* owned; for those that we dial */
+    struct kin kin[MKV_RING_KEYS_MAX];
+    uint32_t n_kin;
     struct mkv_map connections; /* by number; owned */
     uint64_t n_connections;     /* numbers given out */
     struct mkv_server_node *node;
@@ -76,7 +87,7 @@ struct daemon {
     struct mkv_why why;
 
     /* What the node's configuration borrows. */
-    char address_texts[MKV_DAEMON_LISTEN_MAX + MKV_DAEMON_BROKERS_MAX][MKV_ADDRESS_TEXT_MAX];
+    char address_texts[MKV_ADDRESSES_MAX + MKV_DAEMON_BROKERS_MAX][MKV_ADDRESS_TEXT_MAX];
     uint32_t n_address_texts;
     char host[256];
     char quarantine_text[MKV_QUARANTINE_NAME_MAX];
@@ -96,6 +107,20 @@ void mkv_daemon_close_links(struct daemon *daemon);
 /* login.c */
 void mkv_daemon_prepare_logins(struct daemon *daemon);
 void mkv_daemon_login(struct daemon *daemon, const struct mkv_output *output);
+
+/* kin.c */
+/* After each change of the ring.  NO_MEMORY, and what mkv_tls_client_new() returns. */
+int mkv_daemon_prepare_kin(struct daemon *daemon) MKV_MUST_CHECK;
+/* Whether somebody with that name wants to be a server ... */
+bool mkv_daemon_is_kin(const char *user);
+/* ... of ours. */
+bool mkv_daemon_find_kin(const struct daemon *daemon,
+                         const char *user,
+                         struct mkv_scram_secret *ret_secret);
+/* MKV_OUTPUT_SASL of a link that we dialled. */
+void mkv_daemon_show_kin(struct daemon *daemon,
+                         struct connection *connection,
+                         const struct mkv_output *output);
 
 /* bus.c */
 void mkv_daemon_say_ready(struct daemon *daemon);

@@ -65,7 +65,7 @@ static void on_link_closed(void *context,
         mkv_server_node_link_closed(daemon->node, mkv_daemon_now(daemon), connection->number);
     } else {
         mkv_server_node_dialled(daemon->node, mkv_daemon_now(daemon), connection->number,
-                                error != 0 ? error : MKV_E_CLOSED);
+                                error != 0 ? error : MKV_E_CLOSED, MKV_PEER_REMOTE);
     }
     mkv_link_free(link);
     mkv_sasl_free(connection->sasl);
@@ -73,20 +73,33 @@ static void on_link_closed(void *context,
     mkv_daemon_pump(daemon);
 }
 
+/* Whom we believe on a unix socket: ourselves alone.  To a server of root's we are another user. */
+static enum mkv_peer_kind kind_of_dialled(const struct mkv_peer *peer)
+{
+    if (peer->is_unix) {
+        return peer->uid == geteuid() ? MKV_PEER_SAME_USER : MKV_PEER_OTHER_USER;
+    }
+    if (peer->is_secure) {
+        return MKV_PEER_SECURE;
+    }
+    return peer->is_local ? MKV_PEER_LOOPBACK : MKV_PEER_REMOTE;
+}
+
 static void on_dialled(void *context, struct mkv_link *link)
 {
     struct connection *connection = context;
     struct daemon *daemon = connection->daemon;
 
-    (void)link;
     connection->open = true;
-    mkv_server_node_dialled(daemon->node, mkv_daemon_now(daemon), connection->number, 0);
+    mkv_server_node_dialled(daemon->node, mkv_daemon_now(daemon), connection->number, 0,
+                            kind_of_dialled(mkv_link_peer(link)));
     mkv_daemon_pump(daemon);
 }
 
 static int connect_to(struct connection *connection, struct mkv_bytes text, struct mkv_why *why)
 {
-    static const struct mkv_link_options options = {.connect_ms = DIAL_MS};
+    const struct mkv_link_options options = {.connect_ms = DIAL_MS,
+                                             .tls = connection->daemon->tls_out};
     static const struct mkv_link_events events = {.opened = on_dialled,
                                                   .frame = on_frame,
                                                   .unreadable = on_unreadable,
@@ -129,7 +142,8 @@ void mkv_daemon_dial(struct daemon *daemon, uint64_t number, struct mkv_bytes te
                        (const char *)text.at,
                        why.text[0] != '\0' ? why.text : mkv_error_text(error));
         mkv_mem_free(connection);
-        mkv_server_node_dialled(daemon->node, mkv_daemon_now(daemon), number, error);
+        mkv_server_node_dialled(daemon->node, mkv_daemon_now(daemon), number, error,
+                                MKV_PEER_REMOTE);
     }
 }
 

@@ -70,6 +70,9 @@ static bool look_up(void *context, const char *user, struct mkv_scram_secret *re
     struct mkv_buf bytes;
     bool found;
 
+    if (mkv_daemon_is_kin(user)) {
+        return mkv_daemon_find_kin(daemon, user, ret_secret);
+    }
     mkv_buf_init(&bytes, MKV_STORE_SECRET_MAX);
     found = strchr(user, ':') == NULL &&
             mkv_store_secret_get(daemon->store, mkv_bytes_of(user), &bytes) == 0 &&
@@ -122,6 +125,9 @@ static int step(struct daemon *daemon,
     int error = mkv_sasl_step(connection->sasl, message, answer, ret_done);
     struct mkv_bytes key = who(connection, name, sizeof(name));
 
+    if (mkv_daemon_is_kin(mkv_sasl_user(connection->sasl))) {
+        return error; /* there is nothing to be guessed, and nobody can keep the servers apart */
+    }
     if (error != MKV_E_NO_MEMORY && mkv_backoff_left_ms(&daemon->backoff, key, now_ms) > 0) {
         return MKV_E_NOT_AUTHORISED; /* also to the right password: nobody learns which it is */
     }
@@ -154,6 +160,7 @@ static void judge(struct daemon *daemon,
     judgement.answer = mkv_buf_bytes(&answer);
     if (connection->sasl != NULL) {
         judgement.user = mkv_bytes_of(mkv_sasl_user(connection->sasl));
+        judgement.is_server = mkv_daemon_is_kin(mkv_sasl_user(connection->sasl));
     }
     mkv_server_node_judged(daemon->node, mkv_daemon_now(daemon), number, &judgement);
     if (judgement.error != 0 || judgement.done) {
@@ -167,7 +174,9 @@ void mkv_daemon_login(struct daemon *daemon, const struct mkv_output *output)
 {
     struct connection *connection = mkv_map_get(&daemon->connections, output->link);
 
-    if (connection != NULL) {
+    if (connection != NULL && output->link >= MKV_LINK_OUT) {
+        mkv_daemon_show_kin(daemon, connection, output);
+    } else if (connection != NULL) {
         judge(daemon, connection, output);
     }
 }

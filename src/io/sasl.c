@@ -26,7 +26,8 @@ struct mkv_sasl {
     void *context;
     uint8_t fake_key[32];
     char user[MKV_SCRAM_USER_MAX + 1];
-    char *password; /* client: owned; or NULL */
+    char *password;          /* client: owned; or NULL */
+    uint32_t iterations_max; /* client */
     bool has_salted;
     uint8_t salted[MKV_SCRAM_KEY_LEN];
     struct mkv_scram_secret secret; /* client: salt and iterations that go with @salted */
@@ -211,6 +212,8 @@ static int take_options(struct mkv_sasl *sasl, const struct mkv_sasl_client_opti
         return MKV_E_BAD_ARGUMENT;
     }
     memcpy(sasl->user, options->user, len + 1);
+    sasl->iterations_max =
+        options->iterations_max > 0 ? options->iterations_max : MKV_SCRAM_ITERATIONS_MAX;
     if (options->password != NULL) {
         sasl->password = mkv_mem_alloc(strlen(options->password) + 1);
         if (sasl->password == NULL) {
@@ -266,7 +269,7 @@ void mkv_sasl_free(struct mkv_sasl *sasl)
  * A server that names very many iterations would keep the client busy for as long as it likes: "i=" is the
  * last attribute of its first message, and of that message alone.
  */
-static bool asks_too_much(struct mkv_bytes in)
+static bool asks_too_much(const struct mkv_sasl *sasl, struct mkv_bytes in)
 {
     char text[16] = "";
     size_t start = in.len;
@@ -284,7 +287,7 @@ static bool asks_too_much(struct mkv_bytes in)
 
     unsigned long iterations = strtoul(text, NULL, 10);
 
-    return iterations < MKV_SCRAM_ITERATIONS_MIN || iterations > MKV_SCRAM_ITERATIONS_MAX;
+    return iterations < MKV_SCRAM_ITERATIONS_MIN || iterations > sasl->iterations_max;
 }
 
 static int judge(const struct mkv_sasl *sasl, int result)
@@ -308,7 +311,7 @@ int mkv_sasl_step(struct mkv_sasl *sasl, struct mkv_bytes in, struct mkv_buf *ou
         *ret_done = true;
         return in.len == 0 ? 0 : MKV_E_NOT_AUTHORISED;
     }
-    if (!sasl->is_server && asks_too_much(in)) {
+    if (!sasl->is_server && asks_too_much(sasl, in)) {
         return MKV_E_NOT_AUTHORISED;
     }
 

@@ -49,10 +49,11 @@ struct mkv_sasl_server_options {
 struct mkv_sasl_client_options {
     const uint8_t *binding; /* as above */
     const char *user;
-    const char *password;  /* or NULL, and then: */
-    const uint8_t *salted; /* MKV_SCRAM_KEY_LEN bytes: the salted password ... */
-    struct mkv_bytes salt; /* ... which counts only if the server names this salt ... */
-    uint32_t iterations;   /* ... and this number; else NOT_AUTHORISED */
+    const char *password;    /* or NULL, and then: */
+    const uint8_t *salted;   /* MKV_SCRAM_KEY_LEN bytes: the salted password ... */
+    struct mkv_bytes salt;   /* ... which counts only if the server names this salt ... */
+    uint32_t iterations;     /* ... and this number; else NOT_AUTHORISED */
+    uint32_t iterations_max; /* a server that names more is refused; 0: MKV_SCRAM_ITERATIONS_MAX */
 };
 
 struct mkv_sasl;

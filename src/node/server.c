@@ -209,9 +209,10 @@ void mkv_server_node_link_closed(struct mkv_server_node *node, struct mkv_now no
 void mkv_server_node_dialled(struct mkv_server_node *node,
                              struct mkv_now now,
                              uint64_t link,
-                             int error)
+                             int error,
+                             enum mkv_peer_kind peer)
 {
-    after_input(node, now, mkv_server_dialled(node->server, now, link, error), 0);
+    after_input(node, now, mkv_server_dialled(node->server, now, link, error, peer), 0);
 }
 
 void mkv_server_node_link_congested(struct mkv_server_node *node, uint64_t link, bool congested)

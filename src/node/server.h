@@ -90,11 +90,12 @@ void mkv_server_node_judged(struct mkv_server_node *node,
                             struct mkv_now now,
                             uint64_t link,
                             const struct mkv_judgement *judgement);
-/* How MKV_OUTPUT_DIAL went: 0, and frames may follow; or the link will not be. */
+/* How MKV_OUTPUT_DIAL went: 0, and frames may follow; or the link will not be.  @peer: see mkv_server_dialled(). */
 void mkv_server_node_dialled(struct mkv_server_node *node,
                              struct mkv_now now,
                              uint64_t link,
-                             int error);
+                             int error,
+                             enum mkv_peer_kind peer);
 /* For links of both directions. */
 void mkv_server_node_link_closed(struct mkv_server_node *node, struct mkv_now now, uint64_t link);
 void mkv_server_node_link_congested(struct mkv_server_node *node, uint64_t link, bool congested);

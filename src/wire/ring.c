@@ -52,12 +52,17 @@ static bool append_key(struct mkv_ring *ring, const uint8_t key[MKV_RING_KEY_LEN
 
 /* --- The file ----------------------------------------------------------------------------- */
 
-static void write_line(const uint8_t key[MKV_RING_KEY_LEN], char ret_line[LINE_LEN + 1])
+static void write_id(const uint8_t key[MKV_RING_KEY_LEN], char ret_id[ID_DIGITS + 1])
 {
     uint8_t id[ID_LEN];
 
     hash_of(id_label, mkv_bytes(key, MKV_RING_KEY_LEN), id, sizeof(id));
-    (void)sodium_bin2hex(ret_line, ID_DIGITS + 1, id, sizeof(id));
+    (void)sodium_bin2hex(ret_id, ID_DIGITS + 1, id, sizeof(id));
+}
+
+static void write_line(const uint8_t key[MKV_RING_KEY_LEN], char ret_line[LINE_LEN + 1])
+{
+    write_id(key, ret_line);
     (void)sodium_bin2hex(ret_line + ID_DIGITS + 1, KEY_DIGITS + 1, key, MKV_RING_KEY_LEN);
     ret_line[ID_DIGITS] = ' ';
     ret_line[LINE_LEN - 1] = '\n';
@@ -238,6 +243,18 @@ void mkv_ring_derive(const struct mkv_ring *ring, const char *use, struct mkv_ri
         (void)crypto_generichash(ret_ring->keys[i], MKV_RING_KEY_LEN, (const uint8_t *)use,
                                  strlen(use), ring->keys[i], MKV_RING_KEY_LEN);
     }
+}
+
+void mkv_ring_login(const struct mkv_ring *ring, uint32_t i, struct mkv_ring_login *ret_login)
+{
+    struct mkv_ring links;
+
+    mkv_ring_derive(ring, MKV_RING_LINK, &links);
+    memcpy(ret_login->user, MKV_RING_LOGIN_START, sizeof(MKV_RING_LOGIN_START));
+    write_id(ring->keys[i], ret_login->user + sizeof(MKV_RING_LOGIN_START) - 1);
+    (void)sodium_bin2hex(ret_login->password, sizeof(ret_login->password), links.keys[i],
+                         MKV_RING_KEY_LEN);
+    mkv_ring_forget(&links);
 }
 
 void mkv_ring_forget(struct mkv_ring *ring)

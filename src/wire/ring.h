@@ -4,6 +4,7 @@
  *
  *     file    one line a key, the one in use first:    5f0c11e9 c3ab8ff1...   id, key, in hexadecimal
  *     token   the same keys as one word for other servers: moatkv1-AQHDq4_x...
+ *     login   what a server shows when it dials another:  :server/5f0c11e9, and a password
  *     proof   the end of a ping: who made it has such a key
  *
  * What has been mistyped or damaged is noticed: an id is a hash of its key, a token has a checksum.
@@ -24,6 +25,9 @@
 /* For what a key is used; each use has a key of its own, derived from the cluster's. */
 #define MKV_RING_PING  "moat-kv ping 1"
 #define MKV_RING_GUARD "moat-kv guard 1"
+#define MKV_RING_LINK  "moat-kv link 1"
+
+#define MKV_RING_LOGIN_START ":server/" /* no user's name has a colon */
 
 struct mkv_ring {
     uint32_t n;
@@ -57,6 +61,15 @@ int mkv_ring_join(struct mkv_ring *ring, const struct mkv_ring *other) MKV_MUST_
 
 /* The keys for one use. */
 void mkv_ring_derive(const struct mkv_ring *ring, const char *use, struct mkv_ring *ret_ring);
+
+/* By which a server logs in at another (docs/protocol.md, 13.5). */
+struct mkv_ring_login {
+    char user[sizeof(MKV_RING_LOGIN_START) + 8]; /* names the key, and does not tell it */
+    char password[2 * MKV_RING_KEY_LEN + 1];
+};
+
+/* That of key number @i. */
+void mkv_ring_login(const struct mkv_ring *ring, uint32_t i, struct mkv_ring_login *ret_login);
 
 void mkv_ring_forget(struct mkv_ring *ring);
 

@@ -600,7 +600,6 @@ def main():
 
     run = cases.run
     run("A: by unix socket", lambda: connects(server, address=server.address))
-    run("A: by TCP", lambda: connects(server, address=server.tcp_address))
     run("A: with MQTT 3.1.1", lambda: connects(server, address=server.address, mqtt5=False))
     run("B: by the broker", lambda: connects(server, broker=server.broker))
     run("B: by the broker, MQTT 3.1.1", lambda: connects(server, broker=server.broker, mqtt5=False))

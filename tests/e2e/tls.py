@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import os
 import re
+import signal
 import socket
 import ssl
 import stat
@@ -38,8 +39,8 @@ def kvd(*arguments):
                           timeout=moat.DEADLINE_S, check=False)
 
 
-def port_of(server):
-    address = next(a for a in server.facts["listen"] if a.startswith("tls://"))
+def port_of(server, scheme="tls://"):
+    address = next(a for a in server.facts["listen"] if a.startswith(scheme))
     return int(address.rpartition(":")[2])
 
 
@@ -78,8 +79,11 @@ def send_frame(stream, frame):
 class Link:
     """A link of our own, which logs in as docs/protocol.md says and with nothing of the program's."""
 
-    def __init__(self, server, secure=True, edit=lambda hello: hello):
-        if secure:
+    def __init__(self, server, secure=True, edit=lambda hello: hello, name=None, tcp=False):
+        if tcp:
+            secure = False
+            self.stream = socket.create_connection(("127.0.0.1", port_of(server, "tcp://")))
+        elif secure:
             context = SSL.Context(SSL.TLS_CLIENT_METHOD)
             raw = socket.create_connection(("127.0.0.1", port_of(server)), timeout=30)
             raw.setblocking(True)
@@ -92,7 +96,7 @@ class Link:
         self.secure = secure
         self.server_hello = self.read_bytes()
         self.offered = cbor2.loads(self.server_hello).get(6, [])
-        self.hello = cbor2.dumps({0: 1, 2: [1, 1], 3: [], 4: "test"})
+        self.hello = cbor2.dumps({0: 1, 2: [1, 1], 3: [], 4: "test", **({5: name} if name else {})})
         self.send_bytes(self.hello)
         self.hello = edit(self.hello)
 
@@ -221,7 +225,8 @@ def case_cert():
 def with_server(case):
     def run():
         with moat.Server(state(), arguments=["--listen", f"unix:{state()}/link.sock",
-                                             "--listen", "tls://127.0.0.1:0"]) as server:
+                                             "--listen", "tls://127.0.0.1:0",
+                                             "--listen", "tcp://127.0.0.1:0"]) as server:
             case(server)
             moat.Cli(f"unix:{state()}/link.sock").check("ping")
             moat.expect_equal(server.stop(), 0)
@@ -348,6 +353,64 @@ def case_back_off(server):
     moat.wait_until("bob may try again", lambda: login(server, "bob", "brush")[1][0] == 3)
 
 
+def case_loopback(server):
+    """Without TLS there is no other way in than by password, either."""
+    link = Link(server, tcp=True)
+    moat.expect_equal(link.offered, ["SCRAM-SHA-256"])
+    moat.expect_equal(link.login("ann", "pencil2", "ANONYMOUS")[2], -23)
+    link = Link(server, tcp=True)
+    moat.expect_equal(link.login("ann", "pencil2", "SCRAM-SHA-256")[0], 3)
+    link.close()
+    done = moat.Cli(f"tcp://127.0.0.1:{port_of(server, 'tcp://')}").run("get", "open.door")
+    moat.expect("moat-kv login" in done.error, done)
+
+
+def keys():
+    """What a server shows another one, by each key of its ring: user and password."""
+    with open(state() + "/cluster.key", encoding="ascii") as file:
+        lines = [line.split() for line in file]
+    return [(":server/" + name, hashlib.blake2b(b"moat-kv link 1", digest_size=32,
+                                                key=bytes.fromhex(key)).hexdigest())
+            for name, key in lines]
+
+
+def case_servers(server):
+    """A server of our own, which proves by the cluster's key what it is."""
+    for tcp, mechanism in ((False, "SCRAM-SHA-256-PLUS"), (True, "SCRAM-SHA-256")):
+        link = Link(server, name="other", tcp=tcp)
+        answer = link.login(*keys()[0], mechanism)
+        moat.expect_equal(answer[0], 7, answer)
+        link.send({0: 26, 1: 1, 2: [[b"", b""]]})
+        moat.expect_equal(link.read()[0], 47, "what servers ask is answered")
+        link.close()
+    user, password = keys()[0]
+    for what, name, *login in (
+            ("another key", "other", user, "0" * 64), ("no such key", "other", ":server/0", password),
+            ("no server", None, user, password), ("a user", "other", "ann", "pencil2"),
+            ("not bound", "other", user, password, "SCRAM-SHA-256"),
+            ("not at all", "other", user, password, "EXTERNAL")):
+        for _ in range(7 if what == "another key" else 1):  # nor does that keep out the right one
+            answer = Link(server, name=name).login(*login)
+            moat.expect_equal((answer[0], answer[2]), (5, -23), what)
+    moat.expect_equal(Link(server, name="other").login(*keys()[0])[0], 7)
+    other = Link(server, name="other")
+    moat.expect_equal(Link(server, name="other").login(*keys()[0], binding=other.binding())[2], -23,
+                      "passed on")
+
+
+def case_servers_with_new_keys(server):
+    """All keys of the ring are good, and no others."""
+    old = keys()[0]
+    for n in range(1, 4):
+        moat.expect_equal(kvd("key", "rotate", "--state", state()).returncode, 0)
+        n_said = len([line for line in server.log() if "keys have been read again" in line])
+        os.kill(server.pid, signal.SIGHUP)
+        moat.wait_until("the keys to be read", lambda: n_said < len(
+            [line for line in server.log() if "keys have been read again" in line]))
+        moat.expect_equal(Link(server, name="other").login(*keys()[0])[0], 7)
+        moat.expect_equal(Link(server, name="other").login(*old)[0], 7 if n < 3 else 5)
+
+
 class Between:
     """Somebody in between, with a certificate of their own, who may change what passes."""
 
@@ -463,10 +526,13 @@ def main():
             ("users and passwords", with_server(case_users)),
             ("what is kept", with_server(case_kept)),
             ("nothing less", with_server(case_downgrade)),
+            ("without TLS", with_server(case_loopback)),
+            ("servers", with_server(case_servers)),
             ("back-off", with_server(case_back_off)),
             ("somebody in between: certificates", case_eve),
             ("moat-kv passwd and login", with_server(case_command_line)),
             ("somebody in between", with_server(case_between)),
+            ("servers with new keys", with_server(case_servers_with_new_keys)),
         ])
 
 

@@ -197,7 +197,8 @@ static void take_output(struct cluster *cluster, unsigned i, const struct mkv_ou
     case MKV_OUTPUT_CLOSE:
         take_close(cluster, i, output->link);
         break;
-    case MKV_OUTPUT_SASL: /* nobody logs in by password here */
+    case MKV_OUTPUT_SASL:
+        cluster_post(cluster, output->kind, i, i, output->link, output->topic, output->payload);
         break;
     case MKV_OUTPUT_STOP:
         server->stopped = true;
@@ -311,7 +312,11 @@ static void deliver(struct cluster *cluster, const struct cluster_letter *letter
     case MKV_OUTPUT_CLOSE:
         cluster_drop_link(cluster, letter->to, letter->link);
         break;
-    case MKV_OUTPUT_SASL: /* nobody logs in by password here */
+    case MKV_OUTPUT_SASL:
+        if (cluster->at[letter->to].node != NULL) {
+            cluster_prove(cluster, letter->to, letter->link, mkv_buf_bytes(&letter->payload));
+        }
+        break;
     case MKV_OUTPUT_STOP:
     case MKV_OUTPUT_LOG:
         break;

@@ -52,6 +52,9 @@ struct cluster_server {
     bool accept_restored;
     bool forget_restored; /* it is not told that its disk was put back */
     uint32_t qos;
+    enum mkv_peer_kind
+        kind;         /* how others reach it; our own Unix user's socket, if nothing is said */
+    const char *key;  /* which it shows where that is not enough; NULL: "" */
     const char *also; /* an address that comes before its own; NULL: none */
 
     struct mkv_disk *disk;
@@ -174,7 +177,8 @@ void cluster_say(struct cluster *cluster, unsigned i, const struct mkv_frame *fr
 void cluster_say_raw(struct cluster *cluster, unsigned i, struct mkv_bytes map);
 /* hello, peer: up to where the first request of the other comes. */
 void cluster_greet(struct cluster *cluster, unsigned i);
-/* The puppet dials server @j and logs in as a peer. */
+/* The puppet dials server @j; or, the second, logs in there as a peer as well. */
+void cluster_call(struct cluster *cluster, unsigned i, unsigned j);
 void cluster_dial(struct cluster *cluster, unsigned i, unsigned j);
 void cluster_hang_up(struct cluster *cluster, unsigned i);
 /* The last frame of @kind that the puppet was sent, or NULL. */

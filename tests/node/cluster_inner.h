@@ -37,6 +37,9 @@ void cluster_drop_link(struct cluster *cluster, unsigned i, uint64_t number);
 /* All of @i but that of its client, at both ends. */
 void cluster_cut_links(struct cluster *cluster, unsigned i);
 
+/* Node @i has a message of an authentication looked at. */
+void cluster_prove(struct cluster *cluster, unsigned i, uint64_t link, struct mkv_bytes message);
+
 int cluster_open_store(struct cluster_server *server, unsigned i);
 
 #endif

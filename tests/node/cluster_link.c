@@ -65,6 +65,7 @@ void cluster_open_link(struct cluster *cluster, unsigned from, unsigned to, uint
     struct cluster_server *called = to < CLUSTER_MAX ? &cluster->at[to] : NULL;
     bool works = called != NULL && (called->node != NULL || called->puppet) && !called->isolated &&
                  !caller->isolated;
+    enum mkv_peer_kind kind = called != NULL ? called->kind : MKV_PEER_SAME_USER;
     uint64_t there = 0;
 
     if (works) {
@@ -74,14 +75,14 @@ void cluster_open_link(struct cluster *cluster, unsigned from, unsigned to, uint
     }
     if (caller->node != NULL) {
         cluster_enter(cluster, from);
-        mkv_server_node_dialled(caller->node, cluster->now, number,
-                                works ? 0 : MKV_E_NO_CONNECTION);
+        mkv_server_node_dialled(caller->node, cluster->now, number, works ? 0 : MKV_E_NO_CONNECTION,
+                                kind);
         cluster_exit(cluster, from);
         cluster_take_outputs(cluster, from);
     }
     if (works && called->node != NULL) {
         cluster_enter(cluster, to);
-        mkv_server_node_link_opened(called->node, cluster->now, there, MKV_PEER_SAME_USER);
+        mkv_server_node_link_opened(called->node, cluster->now, there, kind);
         cluster_exit(cluster, to);
         cluster_take_outputs(cluster, to);
     }

@@ -83,6 +83,12 @@ void cluster_greet(struct cluster *cluster, unsigned i)
     cluster_say(cluster, i, &peer);
 }
 
+void cluster_call(struct cluster *cluster, unsigned i, unsigned j)
+{
+    cluster_open_link(cluster, i, j, MKV_LINK_OUT + ++cluster->at[i].n_links);
+    cluster_settle(cluster);
+}
+
 void cluster_dial(struct cluster *cluster, unsigned i, unsigned j)
 {
     struct mkv_frame hello = {.kind = MKV_FRAME_HELLO,
@@ -92,8 +98,7 @@ void cluster_dial(struct cluster *cluster, unsigned i, unsigned j)
     struct mkv_frame auth = {.kind = MKV_FRAME_AUTH,
                              .auth = {.mechanism = mkv_bytes_of("EXTERNAL")}};
 
-    cluster_open_link(cluster, i, j, MKV_LINK_OUT + ++cluster->at[i].n_links);
-    cluster_settle(cluster);
+    cluster_call(cluster, i, j);
     cluster_say(cluster, i, &hello);
     cluster_say(cluster, i, &auth);
 }

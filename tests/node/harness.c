@@ -162,7 +162,8 @@ void world_listen(struct world *world)
             break;
         case MKV_OUTPUT_DIAL:
             assert_true(world->others);
-            mkv_server_node_dialled(world->node, world->now, output.link, MKV_E_NO_CONNECTION);
+            mkv_server_node_dialled(world->node, world->now, output.link, MKV_E_NO_CONNECTION,
+                                    MKV_PEER_SAME_USER);
             break;
         case MKV_OUTPUT_SASL:
             break; /* whoever lets somebody log in by password judges by mkv_server_node_judged() */

@@ -285,7 +285,7 @@ static void test_every_frame_in_every_step(void **state)
             say(&frames[i]);
             run(3);
             if (step == STEP_DIALLED && frames[i].kind == MKV_FRAME_HELLO) {
-                assert_failed("it offers no way to log in");
+                assert_failed("lets no server log in");
             } else {
                 assert_failed("reading from server 's1' failed");
             }

@@ -79,11 +79,12 @@ static void test_strangers_do_not_get_in(void **state)
                               .hello = {.versions = {1, 1}, .software = mkv_bytes_of("t")}};
     struct mkv_frame auth = {.kind = MKV_FRAME_AUTH};
     static const char *const mechanisms[] = {"EXTERNAL", "ANONYMOUS", "PLAIN", ""};
-    static const enum mkv_peer_kind peers[] = {MKV_PEER_OTHER_USER, MKV_PEER_REMOTE};
+    static const enum mkv_peer_kind peers[] = {MKV_PEER_OTHER_USER, MKV_PEER_LOOPBACK,
+                                               MKV_PEER_REMOTE};
     uint64_t link = 0;
 
     (void)state;
-    for (unsigned p = 0; p < 2; p++) {
+    for (unsigned p = 0; p < 3; p++) {
         for (unsigned m = 0; m < 4; m++) {
             mkv_server_node_link_opened(world.node, world.now, ++link, peers[p]);
             auth.auth.mechanism = mkv_bytes_of(mechanisms[m]);

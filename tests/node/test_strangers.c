@@ -55,7 +55,8 @@ static void listen_to(struct server *server)
             server->n_pings++;
         } else if (output.kind == MKV_OUTPUT_DIAL) {
             server->n_dials++;
-            mkv_server_node_dialled(server->node, now, output.link, MKV_E_NO_CONNECTION);
+            mkv_server_node_dialled(server->node, now, output.link, MKV_E_NO_CONNECTION,
+                                    MKV_PEER_SAME_USER);
         } else if (output.kind == MKV_OUTPUT_STOP) {
             (void)snprintf(server->stop, sizeof(server->stop), "%.*s", len, text);
         } else if (output.kind == MKV_OUTPUT_LOG && output.level == MKV_LOG_ERROR) {

@@ -76,7 +76,7 @@ void boss_arrive(struct sim *sim, const struct pipe *pipe, const struct letter *
                       .hello = {.versions = {1, 1}, .software = mkv_bytes_of("boss")},
                   });
         send(sim, &(struct mkv_frame){.kind = MKV_FRAME_AUTH,
-                                      .auth = {.mechanism = mkv_bytes_of("ANONYMOUS")}});
+                                      .auth = {.mechanism = mkv_bytes_of("EXTERNAL")}});
         machine_evicted(&sim->machines[boss->evicts], boss->uuid);
         send(sim, &evict);
         break;

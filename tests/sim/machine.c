@@ -393,7 +393,7 @@ static void arrive_link(struct sim *sim,
     if (letter->kind == LETTER_OPEN) {
         link = add_link(machine, pipe, side, ++machine->last_link);
         net_send(sim, pipe, side, (struct letter){.kind = LETTER_OPENED});
-        mkv_server_node_link_opened(machine->node, now, link->number, MKV_PEER_LOOPBACK);
+        mkv_server_node_link_opened(machine->node, now, link->number, MKV_PEER_SAME_USER);
         machine_after(sim, machine);
         return;
     }
@@ -405,16 +405,17 @@ static void arrive_link(struct sim *sim,
 
     switch (letter->kind) {
     case LETTER_OPENED:
-        mkv_server_node_dialled(machine->node, now, number, 0);
+        mkv_server_node_dialled(machine->node, now, number, 0, MKV_PEER_SAME_USER);
         break;
     case LETTER_REFUSED:
         link->pipe = NULL;
-        mkv_server_node_dialled(machine->node, now, number, MKV_E_NO_CONNECTION);
+        mkv_server_node_dialled(machine->node, now, number, MKV_E_NO_CONNECTION,
+                                MKV_PEER_SAME_USER);
         break;
     case LETTER_CLOSED:
         link->pipe = NULL;
         if (side == 0 && !pipe->established) {
-            mkv_server_node_dialled(machine->node, now, number, MKV_E_TIMEOUT);
+            mkv_server_node_dialled(machine->node, now, number, MKV_E_TIMEOUT, MKV_PEER_SAME_USER);
         } else {
             mkv_server_node_link_closed(machine->node, now, number);
         }

@@ -234,7 +234,7 @@ void rude_arrive(struct sim *sim, struct pipe *pipe, unsigned side, const struct
              });
         send(sim, rude,
              &(struct mkv_frame){.kind = MKV_FRAME_AUTH,
-                                 .auth = {.mechanism = mkv_bytes_of("ANONYMOUS")}});
+                                 .auth = {.mechanism = mkv_bytes_of("EXTERNAL")}});
         break;
     case LETTER_FRAMES:
         take_frames(rude, letter->parcel->payload);

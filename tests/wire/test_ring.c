@@ -204,6 +204,26 @@ static void each_use_has_its_own_keys(void **state)
     assert_int_equal(pings.n, 0);
 }
 
+/* The user and password of docs/protocol.md, 13.5. */
+static void servers_log_in_by_their_key(void **state)
+{
+    struct mkv_ring ring = {.n = 2};
+    struct mkv_ring_login login;
+    struct mkv_ring_login second;
+
+    (void)state;
+    for (uint8_t i = 0; i < MKV_RING_KEY_LEN; i++) {
+        ring.keys[0][i] = i;
+    }
+    mkv_ring_login(&ring, 0, &login);
+    mkv_ring_login(&ring, 1, &second);
+    assert_string_equal(login.user, ":server/ad46a094");
+    assert_string_equal(login.password,
+                        "0e80f4f89c3d941b8861452d1edad33e03c11de895b9b2874f8054f2f99c8cd9");
+    assert_string_not_equal(second.user, login.user);
+    assert_string_not_equal(second.password, login.password);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -216,6 +236,7 @@ int main(void)
         cmocka_unit_test(the_later_keys_are_taken),
         cmocka_unit_test(proofs_are_of_one_key_topic_and_message),
         cmocka_unit_test(each_use_has_its_own_keys),
+        cmocka_unit_test(servers_log_in_by_their_key),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

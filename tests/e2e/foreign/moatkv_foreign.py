@@ -240,10 +240,9 @@ class Client:
         self.link.send(HELLO, {2: VERSIONS, 3: [], 4: SOFTWARE})
         if version < lowest or version < VERSIONS[0]:
             raise Refused("NO_VERSION", f"{VERSIONS} here, {fields['versions']} there")
-        wanted = "EXTERNAL" if self.link.address.startswith("unix:") else "ANONYMOUS"
-        if wanted not in fields.get("mechanisms", []):
-            raise Refused("NOT_AUTHORISED", f"no {wanted} offered")
-        auth = {2: wanted}
+        if "EXTERNAL" not in fields.get("mechanisms", []):
+            raise Refused("NOT_AUTHORISED", "no EXTERNAL offered")
+        auth = {2: "EXTERNAL"}
         if self.session:
             auth.update({3: (self.session["name"], self.session["seq"]), 4: self.session["token"]})
         self.link.send(AUTH, auth)
