@@ -40,6 +40,7 @@ void mkv_guard_deinit(struct mkv_guard *guard)
     mkv_buf_deinit(&guard->topic);
     mkv_buf_deinit(&guard->key);
     mkv_acl_free(guard->acl);
+    mkv_memo_free(guard->memo);
     *guard = (struct mkv_guard){0};
 }
 
@@ -93,6 +94,9 @@ int mkv_guard_take(struct mkv_guard *guard, struct mkv_bytes file)
     }
     mkv_buf_init(&root, MKV_ROOT_MAX);
     error = mkv_buf_append(&root, rights.root);
+    if (error == 0 && guard->memo == NULL) {
+        error = mkv_memo_new(&guard->memo);
+    }
     if (error == 0) {
         error = make_acl(&rights, &acl);
     }
@@ -109,6 +113,8 @@ int mkv_guard_take(struct mkv_guard *guard, struct mkv_bytes file)
     }
     mkv_acl_free(guard->acl);
     guard->acl = acl;
+    guard->n_taken++;
+    mkv_memo_clear(guard->memo);
     guard->topic_error = MKV_E_BAD_TOPIC; /* of another root, or under another profile */
     mkv_buf_clear(&guard->topic);
     guard->knows = true;
@@ -218,9 +224,20 @@ static struct mkv_bytes below_root(const struct mkv_guard *guard, struct mkv_byt
     return mkv_bytes_after(topic, guard->root.len + (topic.len > guard->root.len));
 }
 
-/* The path of a topic; borrowed until the next is asked for. */
-static int find_key(struct mkv_guard *guard, struct mkv_bytes topic, struct mkv_bytes *ret_key)
+/* The path of a topic, and the topic as it is remembered, if it is. */
+struct place {
+    struct mkv_bytes key;
+    const struct mkv_memo_topic *topic;
+};
+
+/* Goes by what has been found out only to be faster.  Borrowed until the next is asked for. */
+static int find_place(struct mkv_guard *guard, struct mkv_bytes topic, struct place *ret_place)
 {
+    ret_place->topic = mkv_memo_find(guard->memo, topic);
+    if (ret_place->topic != NULL) {
+        ret_place->key = mkv_bytes(ret_place->topic->key, ret_place->topic->key_len);
+        return 0;
+    }
     if (guard->topic.len == 0 || !mkv_bytes_equal(mkv_buf_bytes(&guard->topic), topic)) {
         mkv_buf_clear(&guard->key);
         mkv_buf_clear(&guard->topic);
@@ -230,7 +247,10 @@ static int find_key(struct mkv_guard *guard, struct mkv_bytes topic, struct mkv_
             mkv_buf_clear(&guard->topic); /* decoded again the next time */
         }
     }
-    *ret_key = mkv_buf_bytes(&guard->key);
+    ret_place->key = mkv_buf_bytes(&guard->key);
+    if (guard->topic_error == 0) {
+        ret_place->topic = mkv_memo_keep(guard->memo, topic, ret_place->key);
+    }
     return guard->topic_error;
 }
 
@@ -262,38 +282,61 @@ static bool is_meta(struct mkv_bytes key)
     return key.len > 0 && key.at[0] == 0x10;
 }
 
-static bool may(const struct mkv_guard *guard,
-                struct mkv_bytes user,
-                struct mkv_bytes key,
+/* The peer's user in the table as it is now, looked up once; NULL: nobody. */
+static const struct mkv_acl_user *row_of(const struct mkv_guard *guard, struct mkv_guard_peer *peer)
+{
+    if (peer->looked_up != guard->n_taken) {
+        peer->row = mkv_acl_user(guard->acl, user_of(peer));
+        peer->looked_up = guard->n_taken;
+    }
+    return peer->row;
+}
+
+static bool may(struct mkv_guard *guard,
+                struct mkv_guard_peer *peer,
+                const struct place *place,
                 enum mkv_right right)
 {
-    return mkv_acl_decide(guard->acl, user, key, right, NULL);
+    const struct mkv_acl_user *user = row_of(guard, peer);
+    bool yes;
+
+    if (user == NULL) {
+        return false;
+    }
+    if (place->topic != NULL && mkv_memo_decided(guard->memo, place->topic, user, right, &yes)) {
+        return yes;
+    }
+    yes = mkv_acl_decide(guard->acl, user->name, place->key, right, NULL);
+    if (place->topic != NULL) {
+        mkv_memo_decide(guard->memo, place->topic, user, right, yes);
+    }
+    return yes;
 }
 
 /* Whether a value is new there, which needs another right than to change one, a server knows. */
-static bool may_change(const struct mkv_guard *guard,
-                       struct mkv_bytes user,
-                       struct mkv_bytes key,
+static bool may_change(struct mkv_guard *guard,
+                       struct mkv_guard_peer *peer,
+                       const struct place *place,
                        bool present)
 {
-    if (is_meta(key)) {
-        return may(guard, user, key, MKV_RIGHT_ADMIN);
+    if (is_meta(place->key)) {
+        return may(guard, peer, place, MKV_RIGHT_ADMIN);
     }
     if (!present) {
-        return may(guard, user, key, MKV_RIGHT_DELETE);
+        return may(guard, peer, place, MKV_RIGHT_DELETE);
     }
-    return may(guard, user, key, MKV_RIGHT_WRITE) || may(guard, user, key, MKV_RIGHT_CREATE);
+    return may(guard, peer, place, MKV_RIGHT_WRITE) || may(guard, peer, place, MKV_RIGHT_CREATE);
 }
 
-static struct mkv_judgement judge_user(const struct mkv_guard *guard,
-                                       const struct mkv_guard_peer *peer,
-                                       struct mkv_bytes key,
+static struct mkv_judgement judge_user(struct mkv_guard *guard,
+                                       struct mkv_guard_peer *peer,
+                                       const struct place *place,
                                        bool present)
 {
-    if (is_of_servers(key)) {
+    if (is_of_servers(place->key)) {
         return denied("writes what only servers may");
     }
-    if (peer->role == MKV_ROLE_OWN || may_change(guard, user_of(peer), key, present)) {
+    if (peer->role == MKV_ROLE_OWN || may_change(guard, peer, place, present)) {
         return allowed;
     }
     return denied("has no right to write there");
@@ -301,13 +344,13 @@ static struct mkv_judgement judge_user(const struct mkv_guard *guard,
 
 static struct mkv_judgement judge_update(struct mkv_guard *guard,
                                          struct mkv_guard_now now,
-                                         const struct mkv_guard_peer *peer,
+                                         struct mkv_guard_peer *peer,
                                          const struct mkv_guard_message *message)
 {
     struct mkv_update update;
-    struct mkv_bytes key;
+    struct place place;
 
-    if (find_key(guard, message->topic, &key) != 0) {
+    if (find_place(guard, message->topic, &place) != 0) {
         return denied("uses a topic that is not in canonical form");
     }
     if (message->payload.len > MKV_UPDATE_MAX) {
@@ -328,7 +371,7 @@ static struct mkv_judgement judge_update(struct mkv_guard *guard,
     if (update.has_tock && update.tock > tock_bound(guard, now)) {
         return denied("writes with a tock that lies too far in the future");
     }
-    return judge_user(guard, peer, key, update.present);
+    return judge_user(guard, peer, &place, update.present);
 }
 
 static struct mkv_judgement judge_birth(const struct mkv_guard_peer *peer, struct mkv_bytes payload)
@@ -437,10 +480,10 @@ struct mkv_judgement mkv_guard_write(struct mkv_guard *guard,
 }
 
 struct mkv_judgement mkv_guard_read(struct mkv_guard *guard,
-                                    const struct mkv_guard_peer *peer,
+                                    struct mkv_guard_peer *peer,
                                     struct mkv_bytes topic)
 {
-    struct mkv_bytes key;
+    struct place place;
 
     if (!guard->knows) {
         return ignorant;
@@ -460,7 +503,7 @@ struct mkv_judgement mkv_guard_read(struct mkv_guard *guard,
     if (peer->role == MKV_ROLE_OWN) {
         return allowed;
     }
-    if (find_key(guard, topic, &key) != 0 || !may(guard, user_of(peer), key, MKV_RIGHT_READ)) {
+    if (find_place(guard, topic, &place) != 0 || !may(guard, peer, &place, MKV_RIGHT_READ)) {
         return denied("has no right to read there");
     }
     return allowed;

@@ -19,6 +19,7 @@
 #include "base/limits.h"
 #include "core/acl.h"
 #include "core/bucket.h"
+#include "guard/memo.h"
 #include "wire/credential.h"
 #include "wire/rights.h"
 
@@ -56,8 +57,10 @@ struct mkv_guard_peer {
     struct mkv_bucket messages;
     uint8_t name_len;
     uint8_t user_len;
-    char name[MKV_NAME_MAX]; /* its server's */
-    char user[MKV_USER_MAX]; /* of MKV_ROLE_USER */
+    char name[MKV_NAME_MAX];        /* its server's */
+    char user[MKV_USER_MAX];        /* of MKV_ROLE_USER */
+    uint64_t looked_up;             /* in which of the guard's tables; 0: in none so far */
+    const struct mkv_acl_user *row; /* ... and what it is there; NULL: nobody */
 };
 
 struct mkv_guard {
@@ -67,10 +70,12 @@ struct mkv_guard {
     struct mkv_buf root;
     uint32_t n_keys;
     uint8_t keys[MKV_GUARD_KEYS_MAX][MKV_GUARD_KEY_LEN];
-    struct mkv_acl *acl;  /* owned */
-    uint64_t server_tock; /* the highest that a server has told here */
-    struct mkv_buf topic; /* the one decoded last: it is asked about once for each subscriber */
-    struct mkv_buf key;   /* its path, if topic_error is 0 */
+    uint64_t n_taken;      /* how many files of rights there have been */
+    struct mkv_acl *acl;   /* owned */
+    struct mkv_memo *memo; /* owned; what has been found out by this table */
+    uint64_t server_tock;  /* the highest that a server has told here */
+    struct mkv_buf topic;  /* the one decoded last: it may be too long for the memo */
+    struct mkv_buf key;    /* its path, if topic_error is 0 */
     int topic_error;
 };
 
@@ -108,7 +113,7 @@ struct mkv_judgement mkv_guard_write(struct mkv_guard *guard,
 
 /* May it have this message, to whatever it has subscribed? */
 struct mkv_judgement mkv_guard_read(struct mkv_guard *guard,
-                                    const struct mkv_guard_peer *peer,
+                                    struct mkv_guard_peer *peer,
                                     struct mkv_bytes topic);
 
 struct mkv_judgement mkv_guard_subscribe(const struct mkv_guard *guard,
