@@ -5,15 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "acl_rig.h"
 #include "base/buf.h"
 #include "base/limits.h"
-#include "core/acl.h"
 #include "lib/check.h"
 #include "lib/mem_fault.h"
 #include "lib/prng.h"
 #include "wire/path.h"
-
-static struct mkv_acl *acl;
 
 static int setup(void **state)
 {
@@ -30,41 +28,11 @@ static int teardown(void **state)
     return 0;
 }
 
-static struct mkv_bytes key_of(const char *dotted, struct mkv_buf *key)
-{
-    mkv_buf_init(key, MKV_PATH_KEY_MAX);
-    assert_int_equal(mkv_path_from_dotted(mkv_bytes_of(dotted), key), 0);
-    return mkv_buf_bytes(key);
-}
-
-static int try_user(const char *name, const char *const *roles, uint32_t n_roles)
-{
-    struct mkv_acl_user user = {.name = mkv_bytes_of(name), .n_roles = n_roles};
-
-    for (uint32_t i = 0; i < n_roles && i < MKV_ACL_USER_ROLES_MAX; i++) {
-        user.roles[i] = mkv_bytes_of(roles[i]);
-    }
-    return mkv_acl_add_user(acl, &user);
-}
-
 static void add_user(const char *name, const char *role, const char *other)
 {
     const char *roles[] = {role, other};
 
     assert_int_equal(try_user(name, roles, other == NULL ? 1 : 2), 0);
-}
-
-static int try_rule(const char *role, const char *filter, uint8_t allowed, uint8_t denied)
-{
-    struct mkv_buf key;
-    struct mkv_acl_rule rule = {.role = mkv_bytes_of(role),
-                                .filter = key_of(filter, &key),
-                                .allowed = allowed,
-                                .denied = denied};
-    int error = mkv_acl_add_rule(acl, &rule);
-
-    mkv_buf_deinit(&key);
-    return error;
 }
 
 static void add_rule(const char *role, const char *filter, const char *rights)
@@ -74,15 +42,6 @@ static void add_rule(const char *role, const char *filter, const char *rights)
 
     assert_int_equal(mkv_acl_rights_parse(mkv_bytes_of(rights), &allowed, &denied), 0);
     assert_int_equal(try_rule(role, filter, allowed, denied), 0);
-}
-
-static bool may(const char *user, const char *path, enum mkv_right right)
-{
-    struct mkv_buf key;
-    bool allowed = mkv_acl_decide(acl, mkv_bytes_of(user), key_of(path, &key), right, NULL);
-
-    mkv_buf_deinit(&key);
-    return allowed;
 }
 
 /* "ROLE FILTER", or "none". */
@@ -107,19 +66,6 @@ static const char *decider(const char *user, const char *path, enum mkv_right ri
     mkv_buf_deinit(&dotted);
     return text;
 }
-
-static enum mkv_acl_extent below(const char *user, const char *path)
-{
-    struct mkv_buf key;
-    enum mkv_acl_extent extent =
-        mkv_acl_below(acl, mkv_bytes_of(user), key_of(path, &key), MKV_RIGHT_READ);
-
-    mkv_buf_deinit(&key);
-    return extent;
-}
-
-#define R MKV_RIGHT_READ
-#define W MKV_RIGHT_WRITE
 
 static void test_example(void **state)
 {

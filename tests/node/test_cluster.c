@@ -5,74 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cluster.h"
+#include "among.h"
 #include "lib/check.h"
-
-static struct cluster cluster;
-
-static int setup(void **state)
-{
-    (void)state;
-    cluster_init(&cluster);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cluster_deinit(&cluster);
-    return 0;
-}
-
-static void start(unsigned i)
-{
-    cluster_start(&cluster, i);
-}
-
-static void run(int64_t ms)
-{
-    cluster_run(&cluster, ms);
-}
-
-static void write_at(unsigned i, const char *path, const char *value)
-{
-    cluster_write(&cluster, i, path, value);
-}
-
-static void assert_heals(int64_t ms)
-{
-    assert_true(cluster_heal(&cluster, ms));
-}
-
-/* Servers 0 .. @n - 1, which have joined one after the other. */
-static void start_many(unsigned n)
-{
-    cluster.at[0].alone = true;
-    for (unsigned i = 0; i < n; i++) {
-        start(i);
-        assert_heals(3000);
-    }
-    run(12000);
-}
-
-static void assert_held(unsigned i, const char *path, const char *value)
-{
-    const char *held = cluster_held(&cluster, i, path);
-
-    if (value == NULL) {
-        assert_null(held);
-    } else {
-        assert_non_null(held);
-        assert_string_equal(held, value);
-    }
-}
-
-static void assert_held_by_all(unsigned n, const char *path, const char *value)
-{
-    for (unsigned i = 0; i < n; i++) {
-        assert_held(i, path, value);
-    }
-}
 
 /* --- Joining ------------------------------------------------------------------------------ */
 

@@ -5,68 +5,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cluster.h"
+#include "among.h"
 #include "core/tock.h"
 #include "lib/check.h"
 #include "lib/prng.h"
 #include "wire/path.h"
 #include "wire/range.h"
 #include "wire/row.h"
-
-static struct cluster cluster;
-
-static int setup(void **state)
-{
-    (void)state;
-    cluster_init(&cluster);
-    cluster_puppet(&cluster, 1);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cluster_deinit(&cluster);
-    return 0;
-}
-
-static void again(void **state)
-{
-    (void)teardown(state);
-    (void)setup(state);
-}
-
-static void run(int64_t ms)
-{
-    cluster_run(&cluster, ms);
-}
-
-/* --- The puppet, server 1 ----------------------------------------------------------------- */
-
-static void say(const struct mkv_frame *frame)
-{
-    cluster_say(&cluster, 1, frame);
-}
-
-static const struct mkv_frame *heard(enum mkv_frame_kind kind)
-{
-    return cluster_last(&cluster, 1, kind);
-}
-
-static void start_with_member(void)
-{
-    cluster_start_with_member(&cluster);
-}
-
-static struct mkv_ping other_ping(void)
-{
-    return cluster_other_ping(&cluster);
-}
-
-static void tell_members(void)
-{
-    cluster_tell_members(&cluster);
-}
 
 static const uint8_t root_path[] = {0x80};
 
@@ -78,51 +23,51 @@ static void check_ignored(void **state, struct mkv_ping ping)
     run(20000);
     assert_int_equal(cluster.at[0].n_dials, 0);
     assert_false(cluster.at[0].stopped);
-    again(state);
-    start_with_member();
+    again_with_puppet(state);
+    cluster_start_with_member(&cluster);
 }
 
 static void test_pings_that_cannot_be(void **state)
 {
     struct mkv_ping ping;
 
-    start_with_member();
-    ping = other_ping();
+    cluster_start_with_member(&cluster);
+    ping = cluster_other_ping(&cluster);
     ping.floor = ping.horizon + 1;
     check_ignored(state, ping);
-    ping = other_ping();
+    ping = cluster_other_ping(&cluster);
     ping.complete = ping.horizon + 1;
     check_ignored(state, ping);
-    ping = other_ping();
+    ping = cluster_other_ping(&cluster);
     ping.horizon = ping.tock + 1;
     check_ignored(state, ping);
-    ping = other_ping();
+    ping = cluster_other_ping(&cluster);
     ping.tock = MKV_TOCK_HELD_MAX + 1;
     check_ignored(state, ping);
 
     /* Of another protocol. */
-    ping = other_ping();
+    ping = cluster_other_ping(&cluster);
     ping.versions = (struct mkv_versions){2, 2};
     check_ignored(state, ping);
-    ping = other_ping();
+    ping = cluster_other_ping(&cluster);
     ping.mode = 1;
     check_ignored(state, ping);
-    ping = other_ping();
+    ping = cluster_other_ping(&cluster);
     ping.profile = 1;
     check_ignored(state, ping);
 
     /* Not news. */
-    ping = other_ping();
+    ping = cluster_other_ping(&cluster);
     ping.number = 1;
     check_ignored(state, ping);
 
     /* Whose uuid begins as that of a member does. */
-    ping = other_ping();
+    ping = cluster_other_ping(&cluster);
     ping.uuid[15] ^= 1;
     check_ignored(state, ping);
 
     /* It serves nobody. */
-    ping = other_ping();
+    ping = cluster_other_ping(&cluster);
     ping.state = MKV_ACT_LEAVING;
     check_ignored(state, ping);
 }
@@ -133,14 +78,14 @@ static void test_no_address(void **state)
     struct mkv_ping ping;
 
     (void)state;
-    start_with_member();
-    ping = other_ping();
+    cluster_start_with_member(&cluster);
+    ping = cluster_other_ping(&cluster);
     ping.addresses.n = 0;
     cluster_send_ping(&cluster, &ping);
     run(600);
     assert_true(cluster_said(&cluster, 0, "no address that can be reached from this host"));
     cluster_hush(&cluster, 0);
-    ping = other_ping();
+    ping = cluster_other_ping(&cluster);
     ping.addresses.at[0] = mkv_bytes_of("unix:/run/s1");
     cluster_send_ping(&cluster, &ping);
     run(600);
@@ -148,7 +93,7 @@ static void test_no_address(void **state)
     assert_int_equal(cluster.at[0].n_dials, 0);
 
     /* On the same host a socket is as good as any. */
-    ping = other_ping();
+    ping = cluster_other_ping(&cluster);
     ping.addresses.at[0] = mkv_bytes_of("unix:/run/s1");
     ping.host = mkv_bytes_of("s0");
     cluster_send_ping(&cluster, &ping);
@@ -162,7 +107,7 @@ static void test_many_servers(void **state)
     struct mkv_ping ping;
 
     (void)state;
-    start_with_member();
+    cluster_start_with_member(&cluster);
     ping = cluster_ping_of(&cluster, 1, 0);
     cluster_send_ping(&cluster, &ping);
     for (unsigned i = 0; i < 1500; i++) {
@@ -194,7 +139,7 @@ static void test_vouching(void **state)
     struct mkv_ping ping;
 
     (void)state;
-    start_with_member();
+    cluster_start_with_member(&cluster);
     cluster_dial(&cluster, 1, 0);
 
     /* It waits for that very ping, and then tells that it knows the asker. */
@@ -265,7 +210,7 @@ static void test_fetching_from_us(void **state)
     char path[16];
 
     (void)state;
-    start_with_member();
+    cluster_start_with_member(&cluster);
     for (unsigned i = 0; i < 300; i++) {
         (void)snprintf(path, sizeof(path), "m%u", i);
         cluster_put(&cluster, 0, path, i % 2 == 0 ? "x" : NULL, 1000 + i);
@@ -301,7 +246,7 @@ static void test_damage_is_told_to_servers(void **state)
                              .read = {.path = mkv_bytes(root_path, 1), .depth_max = 64}};
 
     (void)state;
-    start_with_member();
+    cluster_start_with_member(&cluster);
     cluster_put(&cluster, 0, "a", "x", 1000);
     cluster_put(&cluster, 0, "b", "x", 1001);
     mkv_disk_damage(cluster.at[0].disk, MKV_LOG_ROWS, 2);
@@ -326,7 +271,7 @@ static void test_a_place_that_we_never_had(void **state)
                                       .since = {.nonce = 1001, .position = 100000}}};
 
     (void)state;
-    start_with_member();
+    cluster_start_with_member(&cluster);
     cluster_write(&cluster, 0, "a", "x");
     mkv_disk_resize(cluster.at[0].disk, 1);
     cluster_write(&cluster, 0, "b", "x");
@@ -381,7 +326,7 @@ static void check_vouched(void **state, const struct mkv_frame_vouched *vouched)
     say(&frame);
     assert_true(cluster_said(&cluster, 0, "a number is out of its range"));
     assert_int_equal(cluster.at[0].ping.horizon, 0);
-    again(state);
+    again_with_puppet(state);
 }
 
 static void test_vouched_nonsense(void **state)
@@ -436,7 +381,7 @@ static void test_vouched_by_nobody(void **state)
     frame = vouched_frame();
     say(&frame);
     run(3);
-    tell_members();
+    cluster_tell_members(&cluster);
     assert_true(cluster_said(&cluster, 0, "it is no active member of the cluster"));
     run(10000);
     assert_false(cluster_ready(&cluster, 0));
@@ -466,7 +411,7 @@ static void test_vouched_for_a_copy(void **state)
     assert_non_null(heard(MKV_FRAME_FETCH));
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup_with_puppet, teardown)
 
 int main(void)
 {

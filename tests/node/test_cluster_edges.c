@@ -6,67 +6,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cluster.h"
+#include "among.h"
 #include "core/members.h"
 #include "lib/check.h"
 #include "wire/row.h"
-
-#define PAST_HORIZON 75000 /* the horizon of 48 s in steps of 2 s, and two pings */
-
-static struct cluster cluster;
-
-static int setup(void **state)
-{
-    (void)state;
-    cluster_init(&cluster);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cluster_deinit(&cluster);
-    return 0;
-}
-
-static void again(void **state)
-{
-    (void)teardown(state);
-    (void)setup(state);
-}
-
-static void run(int64_t ms)
-{
-    cluster_run(&cluster, ms);
-}
-
-static void assert_heals(int64_t ms)
-{
-    assert_true(cluster_heal(&cluster, ms));
-}
-
-static void start_many(unsigned n)
-{
-    cluster.at[0].alone = true;
-    for (unsigned i = 0; i < n; i++) {
-        cluster_start(&cluster, i);
-        assert_heals(3000);
-    }
-    run(12000);
-    cluster.at[0].alone = false;
-}
-
-static void assert_held(unsigned i, const char *path, const char *value)
-{
-    const char *held = cluster_held(&cluster, i, path);
-
-    if (value == NULL) {
-        assert_null(held);
-    } else {
-        assert_non_null(held);
-        assert_string_equal(held, value);
-    }
-}
 
 /* --- Who is right ------------------------------------------------------------------------- */
 
@@ -79,7 +22,7 @@ static void prepare_disagreement(void)
         cluster_put(&cluster, i, "b", "theirs", 1500);
         cluster_put(&cluster, i, "c", "theirs", 3000);
     }
-    cluster_write(&cluster, 0, "t", NULL);
+    write_at(0, "t", NULL);
     run(PAST_HORIZON);
     assert_held(0, "t", NULL);
     cluster_open_disk(&cluster, 2);
@@ -95,7 +38,7 @@ static void test_values_below_the_bound(void **state)
 {
     (void)state;
     prepare_disagreement();
-    cluster_start(&cluster, 2);
+    start(2);
     assert_heals(10000);
     for (unsigned i = 0; i < 3; i++) {
         assert_held(i, "a", "theirs");
@@ -113,7 +56,7 @@ static void test_a_damaged_value_below_the_bound(void **state)
     (void)state;
     prepare_disagreement();
     cluster.at[2].cut = true;
-    cluster_start(&cluster, 2);
+    start(2);
     mkv_disk_damage(cluster.at[2].disk, MKV_LOG_ROWS, 0);
     cluster_cut(&cluster, 2, false);
     assert_heals(10000);
@@ -132,17 +75,17 @@ static void test_a_list_from_the_future(void **state)
         char path[8];
 
         (void)snprintf(path, sizeof(path), "p:%u", i);
-        cluster_write(&cluster, 0, path, "x");
+        write_at(0, path, "x");
     }
     cluster_cut(&cluster, 0, true);
     cluster_cut(&cluster, 1, true);
     cluster.now.wall_ms += years;
     cluster.at[2].alone = true;
-    cluster_start(&cluster, 2);
-    cluster_start(&cluster, 3);
+    start(2);
+    start(3);
     run(5000);
     assert_true(cluster_ready(&cluster, 2) && cluster_ready(&cluster, 3));
-    cluster_write(&cluster, 3, "v", "future");
+    write_at(3, "v", "future");
     cluster.now.wall_ms -= years;
     cluster_cut(&cluster, 0, false);
     cluster_cut(&cluster, 1, false);
@@ -281,10 +224,10 @@ static void test_numbers_of_a_restored_server(void **state)
     cluster_crash(&cluster, 1);
     assert_int_equal(mkv_disk_restore(cluster.at[1].disk, copy), 0);
     mkv_disk_free(copy);
-    cluster_start(&cluster, 1);
+    start(1);
     assert_true(cluster.at[1].report.restored);
     assert_heals(10000);
-    cluster_write(&cluster, 1, "c", "y");
+    write_at(1, "c", "y");
     assert_true(cluster.at[1].seq > far);
 }
 
@@ -330,8 +273,8 @@ static void test_too_many_members(void **state)
         cluster_start_with_member(&cluster);
         put_evicted(MKV_MEMBERS_MAX - 2 + more);
         assert_int_equal(cluster_evict(&cluster, 0, 1), 0);
-        cluster_write(&cluster, 0, "t", "x");
-        cluster_write(&cluster, 0, "t", NULL);
+        write_at(0, "t", "x");
+        write_at(0, "t", NULL);
         run(2 * PAST_HORIZON);
         assert_held(0, "t", more > 0 ? "" : NULL);
         assert_int_equal(cluster.at[0].ping.complete > 0, more == 0);
@@ -374,7 +317,7 @@ static void test_ready_comes_before_joining(void **state)
     again(state);
 
     cluster_puppet(&cluster, 1);
-    cluster_start(&cluster, 0);
+    start(0);
     run(500);
     hear_rival(rival_ping(MKV_ACT_READY, 0, 5), 4);
     assert_true(cluster.at[0].stopped);
@@ -427,7 +370,7 @@ static void test_another_protocol(void **state)
 
     (void)state;
     cluster_puppet(&cluster, 1);
-    cluster_start(&cluster, 0);
+    start(0);
     run(1);
     ping = cluster_ping_of(&cluster, 1, 0);
     ping.versions = (struct mkv_versions){2, 3};
@@ -492,7 +435,7 @@ static struct mkv_ping joining_ping(unsigned puppet)
     struct mkv_ping ping;
 
     cluster_puppet(&cluster, puppet);
-    cluster_start(&cluster, 0);
+    start(0);
     run(1);
     ping = cluster_ping_of(&cluster, puppet, 0);
     ping.state = MKV_ACT_JOINING;
@@ -537,7 +480,7 @@ static void test_a_server_with_entries_goes_first(void **state)
     cluster_put(&cluster, 0, "a", "x", 1000);
     cluster_close_disk(&cluster, 0);
     cluster_puppet(&cluster, 1);
-    cluster_start(&cluster, 0);
+    start(0);
     run(1);
     ping = cluster_ping_of(&cluster, 1, 0);
     ping.state = MKV_ACT_JOINING;
@@ -557,7 +500,7 @@ static void test_a_member_goes_first(void **state)
     run(60000);
     cluster.at[0].alone = false;
     cluster_puppet(&cluster, 2);
-    cluster_start(&cluster, 0);
+    start(0);
     run(1);
     ping = cluster_ping_of(&cluster, 2, 0);
     ping.state = MKV_ACT_JOINING;

@@ -3,79 +3,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cluster.h"
+#include "among.h"
 #include "lib/check.h"
-
-#define PAST_HORIZON 75000 /* the horizon of 48 s in steps of 2 s, and two pings */
-
-static struct cluster cluster;
-
-static int setup(void **state)
-{
-    (void)state;
-    cluster_init(&cluster);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cluster_deinit(&cluster);
-    return 0;
-}
-
-static void run(int64_t ms)
-{
-    cluster_run(&cluster, ms);
-}
-
-static void write_at(unsigned i, const char *path, const char *value)
-{
-    cluster_write(&cluster, i, path, value);
-}
-
-static void assert_heals(int64_t ms)
-{
-    assert_true(cluster_heal(&cluster, ms));
-}
-
-static void start_many(unsigned n)
-{
-    cluster.at[0].alone = true;
-    for (unsigned i = 0; i < n; i++) {
-        cluster_start(&cluster, i);
-        assert_heals(3000);
-    }
-    run(12000);
-    cluster.at[0].alone = false;
-}
-
-static void restart(unsigned i)
-{
-    cluster_crash(&cluster, i);
-    cluster_start(&cluster, i);
-}
-
-static void assert_held(unsigned i, const char *path, const char *value)
-{
-    const char *held = cluster_held(&cluster, i, path);
-
-    if (value == NULL) {
-        assert_null(held);
-    } else {
-        assert_non_null(held);
-        assert_string_equal(held, value);
-    }
-}
 
 static bool set_aside(unsigned i, const char *text)
 {
     return cluster.at[i].set_aside != NULL && strstr(cluster.at[i].set_aside, text) != NULL;
-}
-
-static uint64_t floor_of(unsigned i)
-{
-    return cluster.at[i].ping.floor;
 }
 
 /* --- Forgetting --------------------------------------------------------------------------- */
@@ -177,7 +110,7 @@ static void test_an_absent_member(void **state)
     assert_held(0, "a", "");
     assert_int_equal(floor_of(0), 0);
     /* It comes back, and hears of the deletion. */
-    cluster_start(&cluster, 2);
+    start(2);
     assert_heals(3000);
     run(30000);
     for (unsigned i = 0; i < 3; i++) {
@@ -194,7 +127,7 @@ static void test_an_absent_member(void **state)
     run(PAST_HORIZON);
     assert_held(0, "b", NULL);
     /* What it holds alone does not come back with it. */
-    cluster_start(&cluster, 2);
+    start(2);
     assert_heals(5000);
     assert_held(2, "b", NULL);
     assert_true(set_aside(2, "b=two;"));
@@ -326,10 +259,10 @@ static void test_evicted_and_alone(void **state)
     assert_true(cluster_said(&cluster, 1, "taken out of its cluster"));
     cluster_crash(&cluster, 1);
     cluster.at[1].accept_restored = true;
-    cluster_start(&cluster, 1);
+    start(1);
     run(10000);
     assert_true(cluster_ready(&cluster, 1));
-    cluster_start(&cluster, 0);
+    start(0);
     assert_heals(20000);
 }
 
@@ -345,7 +278,7 @@ static void test_crash_between_vouched_and_joined(void **state)
         cluster_put(&cluster, 0, path, "x", 1000 + i);
     }
     cluster.at[1].break_in = 7;
-    cluster_start(&cluster, 1);
+    start(1);
     run(500);
     assert_int_equal(cluster.at[1].break_in, 0);
     assert_true(cluster_sum(&cluster, 1).n_entries > 0);
@@ -355,7 +288,7 @@ static void test_crash_between_vouched_and_joined(void **state)
     run(30000);
     assert_false(cluster_ready(&cluster, 1));
     assert_true(cluster_said(&cluster, 1, "had not joined it completely"));
-    cluster_start(&cluster, 0);
+    start(0);
     assert_heals(40000);
     assert_held(1, "p:599", "x");
 }
@@ -390,7 +323,7 @@ static void test_a_backup_is_put_back(void **state)
     write_at(1, "b", "new");
     run(15000);
     put_back(1, copy);
-    cluster_start(&cluster, 1);
+    start(1);
     assert_true(cluster.at[1].report.restored);
     assert_heals(5000);
     assert_held(1, "a", "two");
@@ -417,7 +350,7 @@ static void test_a_backup_alone(void **state)
     cluster_crash(&cluster, 0);
     put_back(1, copy);
     cluster.at[1].alone = true;
-    cluster_start(&cluster, 1);
+    start(1);
     run(120000);
     assert_false(cluster_ready(&cluster, 1));
     assert_true(cluster_said(&cluster, 1, "restored from a backup"));
@@ -426,14 +359,14 @@ static void test_a_backup_alone(void **state)
     assert_false(cluster_ready(&cluster, 1));
     cluster_crash(&cluster, 1);
     cluster.at[1].accept_restored = true;
-    cluster_start(&cluster, 1);
+    start(1);
     run(15000);
     assert_true(cluster_ready(&cluster, 1));
     write_at(1, "b", "after");
     assert_int_equal(cluster.at[1].acked, 1);
     cluster_crash(&cluster, 1); /* it has been accepted: once is enough */
     cluster.at[1].accept_restored = false;
-    cluster_start(&cluster, 1);
+    start(1);
     run(15000);
     assert_true(cluster_ready(&cluster, 1));
 }
@@ -452,7 +385,7 @@ static void test_a_backup_that_does_not_know(void **state)
     run(15000);
     put_back(1, copy);
     cluster.at[1].forget_restored = true;
-    cluster_start(&cluster, 1);
+    start(1);
     assert_heals(5000);
     assert_true(cluster_said(&cluster, 1, "others have seen more of it"));
     assert_held(1, "a", "two");
@@ -482,7 +415,7 @@ static void test_a_backup_that_is_read(void **state)
     cluster_cut(&cluster, 0, true);
     put_back(1, copy);
     cluster.at[1].forget_restored = true;
-    cluster_start(&cluster, 1);
+    start(1);
     cluster_crash(&cluster, 1); /* the store knows it; forget that, too */
     assert_int_equal(mkv_store_open_disk(cluster.at[1].disk,
                                          &(struct mkv_store_options){.boot_nonce = 99},
@@ -492,7 +425,7 @@ static void test_a_backup_that_is_read(void **state)
     assert_int_equal(mkv_store_commit(cluster.at[1].store), 0);
     mkv_store_close(cluster.at[1].store);
     cluster.at[1].store = NULL;
-    cluster_start(&cluster, 1);
+    start(1);
     run(10000);
     assert_true(cluster_ready(&cluster, 1));
     write_at(1, "c", "split");
@@ -522,15 +455,15 @@ static void test_two_clusters_meet(void **state)
 {
     (void)state;
     cluster.at[0].alone = true;
-    cluster_start(&cluster, 0);
-    cluster_start(&cluster, 1);
+    start(0);
+    start(1);
     assert_heals(3000);
     fill(0, 40);
     cluster_cut(&cluster, 0, true);
     cluster_cut(&cluster, 1, true);
     cluster.at[2].alone = true;
-    cluster_start(&cluster, 2);
-    cluster_start(&cluster, 3);
+    start(2);
+    start(3);
     run(5000);
     assert_true(cluster_ready(&cluster, 2) && cluster_ready(&cluster, 3));
     fill(3, 5);
@@ -552,13 +485,13 @@ static void test_two_clusters_meet(void **state)
 static void test_two_equals_meet(void **state)
 {
     (void)state;
-    cluster_start(&cluster, 0);
+    start(0);
     cluster_cut(&cluster, 0, true);
     cluster_cut(&cluster, 0, false);
     cluster.at[1].cut = true;
     run(2000);
     cluster_cut(&cluster, 0, true);
-    cluster_start(&cluster, 1);
+    start(1);
     cluster_cut(&cluster, 1, false);
     run(2000);
     assert_true(cluster_ready(&cluster, 0) && cluster_ready(&cluster, 1));
@@ -583,7 +516,7 @@ static void test_the_lesser_one_sets_aside(void **state)
     cluster_cut(&cluster, 0, true);
     cluster_cut(&cluster, 1, true);
     cluster.at[2].alone = true;
-    cluster_start(&cluster, 2);
+    start(2);
     write_at(2, "old", "v");
     cluster_cut(&cluster, 2, true);
     cluster_cut(&cluster, 0, false);
@@ -607,11 +540,11 @@ static void test_a_newcomer_is_there_first(void **state)
     cluster_crash(&cluster, 0);
     cluster_crash(&cluster, 1);
     cluster.at[2].alone = true;
-    cluster_start(&cluster, 2);
+    start(2);
     run(11000);
     assert_true(cluster_ready(&cluster, 2));
-    cluster_start(&cluster, 0);
-    cluster_start(&cluster, 1);
+    start(0);
+    start(1);
     assert_heals(30000);
     assert_true(cluster_said(&cluster, 2, "meets another cluster"));
     assert_false(cluster_said(&cluster, 0, "meets another cluster"));
@@ -639,7 +572,7 @@ static void test_much_is_set_aside(void **state)
     }
     cluster_close_disk(&cluster, 2);
     run(PAST_HORIZON);
-    cluster_start(&cluster, 2);
+    start(2);
     assert_heals(20000);
     assert_int_equal(cluster_sum(&cluster, 2).n_entries, 20003);
     assert_held(2, "q:0", NULL);
@@ -659,7 +592,7 @@ static void test_quarantine_fails(void **state)
     cluster_put(&cluster, 2, "a", "alone", 1000);
     cluster_close_disk(&cluster, 2);
     cluster.at[2].keep_error = MKV_E_DISK_FULL;
-    cluster_start(&cluster, 2);
+    start(2);
     run(20000);
     assert_false(cluster_ready(&cluster, 2));
     assert_held(2, "a", "alone");

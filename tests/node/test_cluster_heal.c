@@ -6,67 +6,12 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cluster.h"
+#include "among.h"
 #include "core/members.h"
 #include "lib/check.h"
 
-#define PAST_HORIZON 75000 /* the horizon of 48 s in steps of 2 s, and two pings */
-#define FOUND        75000 /* a difference: three pings, a walk, two more; and the same for the other */
-#define HEALED       "a value that was deleted may be there again"
-
-static struct cluster cluster;
-
-static int setup(void **state)
-{
-    (void)state;
-    cluster_init(&cluster);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cluster_deinit(&cluster);
-    return 0;
-}
-
-static void run(int64_t ms)
-{
-    cluster_run(&cluster, ms);
-}
-
-static void write_at(unsigned i, const char *path, const char *value)
-{
-    cluster_write(&cluster, i, path, value);
-}
-
-static void start_many(unsigned n)
-{
-    cluster.at[0].alone = true;
-    for (unsigned i = 0; i < n; i++) {
-        cluster_start(&cluster, i);
-        assert_true(cluster_heal(&cluster, 3000));
-    }
-    run(12000);
-    cluster.at[0].alone = false;
-}
-
-static void assert_held(unsigned i, const char *path, const char *value)
-{
-    const char *held = cluster_held(&cluster, i, path);
-
-    if (value == NULL) {
-        assert_null(held);
-    } else {
-        assert_non_null(held);
-        assert_string_equal(held, value);
-    }
-}
-
-static uint64_t floor_of(unsigned i)
-{
-    return cluster.at[i].ping.floor;
-}
+#define FOUND  75000 /* a difference: three pings, a walk, two more; and the same for the other */
+#define HEALED "a value that was deleted may be there again"
 
 /* A floor above 0, the same everywhere. */
 static void raise_floor(unsigned n)
@@ -168,7 +113,7 @@ static void test_nothing_to_heal(void **state)
     cluster_put(&cluster, 0, "a", "fresh", tock);
     cluster_put(&cluster, 1, "b", NULL, tock + 1);
     cluster_put(&cluster, 2, "b", "fresh", tock);
-    assert_true(cluster_heal(&cluster, 40000));
+    assert_heals(40000);
     for (unsigned i = 0; i < 3; i++) {
         assert_held(i, "a", "fresh");
         assert_held(i, "b", "");
@@ -199,7 +144,7 @@ static void test_not_through_an_evicted_one(void **state)
     cluster_isolate(&cluster, 0, true);
     cluster_cut(&cluster, 2, false);
     cluster_isolate(&cluster, 2, false);
-    cluster_start(&cluster, 1); /* s2 is the only one that it hears */
+    start(1); /* s2 is the only one that it hears */
     run(30000);
     assert_true(cluster_ready(&cluster, 1));
     assert_true(cluster_said(&cluster, 1, "no other server is here"));
@@ -236,7 +181,7 @@ static bool let_in_twice(unsigned n)
     cluster_isolate(&cluster, 1, false);
     cluster.at[1].lose = 1; /* what s0 writes of it */
     cluster.at[1].break_in = n;
-    cluster_start(&cluster, 1);
+    start(1);
     run(20000);
     assert_true(cluster_ready(&cluster, 1));
     assert_held(1, "v", NULL);
@@ -270,7 +215,7 @@ static void test_a_voucher_that_is_put_back(void **state)
     assert_int_equal(mkv_disk_snapshot(cluster.at[0].disk, &copy), 0);
     cluster_cut(&cluster, 1, true);
     cluster_isolate(&cluster, 1, true);
-    cluster_start(&cluster, 2);
+    start(2);
     run(15000);
     assert_true(cluster_ready(&cluster, 2));
     cluster_cut(&cluster, 2, true);
@@ -281,7 +226,7 @@ static void test_a_voucher_that_is_put_back(void **state)
     mkv_disk_free(copy);
     cluster_cut(&cluster, 1, false);
     cluster_isolate(&cluster, 1, false);
-    cluster_start(&cluster, 0);
+    start(0);
     run(15000);
     assert_true(cluster_ready(&cluster, 0));
     write_at(0, "t", "x");
@@ -310,13 +255,13 @@ static bool go_over_twice(unsigned n)
     cluster_crash(&cluster, 0);
     cluster_crash(&cluster, 1);
     cluster.at[2].alone = true;
-    cluster_start(&cluster, 2);
+    start(2);
     run(1000);
     cluster_put(&cluster, 2, "v", "alone", 1000);
     assert_int_equal(mkv_disk_restore(cluster.at[1].disk, copy), 0);
     mkv_disk_free(copy);
     cluster.at[1].break_in = n;
-    cluster_start(&cluster, 1);
+    start(1);
     assert_true(cluster.at[1].report.restored);
     run(FOUND);
     for (unsigned i = 1; i < 3; i++) {
@@ -342,25 +287,8 @@ static void test_go_over_twice(void **state)
 /* Server 1 is a puppet, for which server 0 has vouched. */
 static void start_with_puppet(void)
 {
-    struct mkv_frame vouch = {
-        .kind = MKV_FRAME_VOUCH, .id = 1, .vouch = {.nonce = 2001, .name = mkv_bytes_of("s1")}};
-    struct mkv_ping ping;
-
     cluster_puppet(&cluster, 1);
-    cluster.at[0].alone = true;
-    cluster_start(&cluster, 0);
-    run(1);
-    ping = cluster_ping_of(&cluster, 1, 0);
-    ping.state = MKV_ACT_JOINING;
-    cluster_uuid(1, vouch.vouch.uuid);
-    vouch.vouch.nonce = ping.nonce;
-    vouch.vouch.number = ping.number;
-    cluster_send_ping(&cluster, &ping);
-    cluster_dial(&cluster, 1, 0);
-    cluster_say(&cluster, 1, &vouch);
-    run(3);
-    assert_non_null(cluster_last(&cluster, 1, MKV_FRAME_VOUCHED));
-    cluster_hang_up(&cluster, 1);
+    cluster_start_with_member(&cluster);
     run(10000); /* so that its last ping tells of its members */
     cluster_forget(&cluster, 1);
 }
@@ -368,7 +296,6 @@ static void start_with_puppet(void)
 /* It tells of a difference; is dialled, and asked for the members, where there is nothing new. */
 static void tell_members(bool same)
 {
-    struct mkv_frame end = {.kind = MKV_FRAME_END};
     struct mkv_ping ping = cluster_ping_of(&cluster, 1, 0);
 
     memset(ping.digest, 0x5a, sizeof(ping.digest));
@@ -378,9 +305,7 @@ static void tell_members(bool same)
     cluster_send_ping(&cluster, &ping);
     run(600);
     cluster_greet(&cluster, 1);
-    assert_non_null(cluster_last(&cluster, 1, MKV_FRAME_FETCH));
-    end.id = cluster_last(&cluster, 1, MKV_FRAME_FETCH)->id;
-    cluster_say(&cluster, 1, &end);
+    cluster_tell_members(&cluster);
 }
 
 /* From who counts other members, nothing else is read; once they agree, all is. */

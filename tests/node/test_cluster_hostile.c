@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cluster.h"
+#include "among.h"
 #include "core/tock.h"
 #include "lib/check.h"
 #include "lib/prng.h"
@@ -13,65 +13,12 @@
 #include "wire/range.h"
 #include "wire/row.h"
 
-static struct cluster cluster;
-
-static int setup(void **state)
-{
-    (void)state;
-    cluster_init(&cluster);
-    cluster_puppet(&cluster, 1);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cluster_deinit(&cluster);
-    return 0;
-}
-
-static void again(void **state)
-{
-    (void)teardown(state);
-    (void)setup(state);
-}
-
-static void run(int64_t ms)
-{
-    cluster_run(&cluster, ms);
-}
-
 /* --- The puppet, server 1 ----------------------------------------------------------------- */
-
-static void say(const struct mkv_frame *frame)
-{
-    cluster_say(&cluster, 1, frame);
-}
-
-static const struct mkv_frame *heard(enum mkv_frame_kind kind)
-{
-    return cluster_last(&cluster, 1, kind);
-}
-
-static void start_with_member(void)
-{
-    cluster_start_with_member(&cluster);
-}
-
-static struct mkv_ping other_ping(void)
-{
-    return cluster_other_ping(&cluster);
-}
-
-static void tell_members(void)
-{
-    cluster_tell_members(&cluster);
-}
 
 /* It is told of a difference, and dials. */
 static void be_dialled(void)
 {
-    struct mkv_ping ping = other_ping();
+    struct mkv_ping ping = cluster_other_ping(&cluster);
 
     cluster_send_ping(&cluster, &ping);
     run(600);
@@ -104,7 +51,7 @@ static void go_to(enum step step)
         assert_non_null(heard(MKV_FRAME_FETCH));
     }
     if (step >= STEP_SPLIT) {
-        tell_members();
+        cluster_tell_members(&cluster);
         assert_non_null(heard(MKV_FRAME_SPLIT));
         cluster_forget(&cluster, 1); /* of the fetch before */
     }
@@ -276,7 +223,7 @@ static void test_every_frame_in_every_step(void **state)
         for (unsigned i = 0; i < n; i++) {
             struct mkv_digest digest;
 
-            start_with_member();
+            cluster_start_with_member(&cluster);
             go_to(step == STEP_FETCH ? STEP_SPLIT : (enum step)step);
             if (step == STEP_FETCH) {
                 offer_one(2);
@@ -290,7 +237,7 @@ static void test_every_frame_in_every_step(void **state)
                 assert_failed("reading from server 's1' failed");
             }
             assert_true(digest.high == cluster_sum(&cluster, 0).digest.high);
-            again(state);
+            again_with_puppet(state);
         }
     }
 }
@@ -308,12 +255,12 @@ static void test_garbage_in_every_step(void **state)
             if (i % 2 == 0) {
                 bytes[0] = 0xa2; /* a map, at least */
             }
-            start_with_member();
+            cluster_start_with_member(&cluster);
             go_to((enum step)step);
             cluster_say_raw(&cluster, 1, mkv_bytes(bytes, len));
             run(3);
             assert_failed("reading from server 's1' failed");
-            again(state);
+            again_with_puppet(state);
         }
     }
 }
@@ -322,19 +269,19 @@ static void test_garbage_in_every_step(void **state)
 static void test_the_end_in_every_step(void **state)
 {
     for (unsigned step = STEP_DIALLED; step < STEP_FETCH; step++) {
-        start_with_member();
+        cluster_start_with_member(&cluster);
         go_to((enum step)step);
         cluster_hang_up(&cluster, 1);
         assert_failed("the link broke");
-        again(state);
+        again_with_puppet(state);
 
-        start_with_member();
+        cluster_start_with_member(&cluster);
         go_to((enum step)step);
         run(14000);
         assert_false(cluster_said(&cluster, 0, "failed"));
         run(1001);
         assert_failed("it does not answer");
-        again(state);
+        again_with_puppet(state);
     }
 }
 
@@ -345,7 +292,7 @@ static void test_attempts_get_rarer(void **state)
     int64_t waits[9] = {0};
 
     (void)state;
-    start_with_member();
+    cluster_start_with_member(&cluster);
     cluster_isolate(&cluster, 1, true);
     for (unsigned k = 0; k < 9; k++) {
         unsigned n_dials = cluster.at[0].n_dials;
@@ -379,23 +326,23 @@ static void test_another_server_answers(void **state)
     struct mkv_frame peer = {.kind = MKV_FRAME_PEER,
                              .peer = {.name = mkv_bytes_of("s1"), .state = MKV_ACT_READY}};
 
-    start_with_member();
+    cluster_start_with_member(&cluster);
     be_dialled();
     say(&hello);
     say(&peer);
     assert_failed("another server answers at its address");
-    again(state);
+    again_with_puppet(state);
 
-    start_with_member();
+    cluster_start_with_member(&cluster);
     be_dialled();
     say(&hello);
     cluster_uuid(1, peer.peer.uuid);
     peer.peer.state = MKV_ACT_JOINING;
     say(&peer);
     assert_failed("it is joining itself");
-    again(state);
+    again_with_puppet(state);
 
-    start_with_member();
+    cluster_start_with_member(&cluster);
     be_dialled();
     hello.hello.versions = (struct mkv_versions){2, 3};
     say(&hello);
@@ -406,7 +353,7 @@ static void test_another_server_answers(void **state)
 
 static void go_to_rows(void)
 {
-    start_with_member();
+    cluster_start_with_member(&cluster);
     go_to(STEP_SPLIT);
     offer_one(heard(MKV_FRAME_SPLIT) == NULL ? 2 : heard(MKV_FRAME_SPLIT)->id);
 }
@@ -417,7 +364,7 @@ static void check_rows(void **state, const struct row *rows, unsigned n, const c
     say_rows(heard(MKV_FRAME_FETCH)->id, rows, n);
     run(3);
     assert_failed(why);
-    again(state);
+    again_with_puppet(state);
 }
 
 static void test_rows(void **state)
@@ -439,7 +386,7 @@ static void test_rows(void **state)
     assert_string_equal(cluster_held(&cluster, 0, "n"), "y");
     assert_non_null(heard(MKV_FRAME_BYE));
     assert_false(cluster_said(&cluster, 0, "failed"));
-    again(state);
+    again_with_puppet(state);
 
     check_rows(state, twice, 2, "malformed");
     check_rows(state, back, 2, "malformed");
@@ -455,7 +402,7 @@ static void test_tombstones(void **state)
     const struct row rows[] = {{"mm", "-", 5000}, {"n", "-", 4000}};
 
     (void)state;
-    start_with_member();
+    cluster_start_with_member(&cluster);
     cluster_put(&cluster, 0, "mm", "old", 4500);
     cluster_put(&cluster, 0, "n", "new", 4500);
     go_to(STEP_SPLIT);
@@ -476,7 +423,7 @@ static void test_sums(void **state)
     struct mkv_buf text;
 
     /* Not those that were asked for. */
-    start_with_member();
+    cluster_start_with_member(&cluster);
     go_to(STEP_SPLIT);
     write_sums(&text, &same, 1);
     sums.sums = mkv_buf_bytes(&text);
@@ -484,10 +431,10 @@ static void test_sums(void **state)
     say(&sums);
     mkv_buf_deinit(&text);
     assert_failed("not expected");
-    again(state);
+    again_with_puppet(state);
 
     /* More lists than ranges. */
-    start_with_member();
+    cluster_start_with_member(&cluster);
     go_to(STEP_SPLIT);
     sums.id = 2;
     {
@@ -505,7 +452,7 @@ static void test_sums(void **state)
     assert_failed("malformed");
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup_with_puppet, teardown)
 
 int main(void)
 {

@@ -5,10 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cluster.h"
+#include "among.h"
 #include "lib/check.h"
 
-static struct cluster cluster;
 static uint64_t n_given;
 
 /* From somebody whom no server knows: as if there were no guard. */
@@ -33,26 +32,14 @@ static void give(const char *topic, const char *value)
 }
 
 /* Two servers, equal, with a user who may write below `mine`; she writes by way of the first one. */
-static int setup(void **state)
+static int setup_two(void **state)
 {
-    (void)state;
-    cluster_init(&cluster);
-    cluster.at[0].alone = true;
+    (void)setup(state);
     cluster.at[0].uid = 1001;
-    for (unsigned i = 0; i < 2; i++) {
-        cluster_start(&cluster, i);
-        assert_true(cluster_heal(&cluster, 3000));
-    }
+    start_equal(2);
     give("$NULL/users/ann", "\xa2\x65roles\x81\x65guest\x63uid\x19\x03\xe9");
     give("$NULL/acl/guest/mine/:h", "\x63rwc");
     give("other", "\x63was");
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cluster_deinit(&cluster);
     return 0;
 }
 
@@ -116,7 +103,7 @@ static void test_put_back_is_lost(void **state)
     expect_both("other", "was");
 }
 
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup_two, teardown)
 
 int main(void)
 {

@@ -6,43 +6,22 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cluster.h"
+#include "among.h"
 #include "lib/check.h"
 
-static struct cluster cluster;
-
 /* Three servers, equal, each with a client that has been heard. */
-static int setup(void **state)
+static int setup_three(void **state)
 {
-    (void)state;
-    cluster_init(&cluster);
-    cluster.at[0].alone = true;
+    (void)setup(state);
+    start_equal(3);
+    run(20000);
+    assert_heals(3000);
     for (unsigned i = 0; i < 3; i++) {
-        cluster_start(&cluster, i);
-        assert_true(cluster_heal(&cluster, 3000));
-    }
-    cluster_run(&cluster, 20000);
-    assert_true(cluster_heal(&cluster, 3000));
-    for (unsigned i = 0; i < 3; i++) {
-        cluster_write(&cluster, i, "first", "value"); /* its client's stream begins */
+        write_at(i, "first", "value"); /* its client's stream begins */
         cluster_hush(&cluster, i);
         cluster.at[i].n_dials = 0;
     }
     return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cluster_deinit(&cluster);
-    return 0;
-}
-
-static bool has(unsigned i, const char *path, const char *value)
-{
-    const char *held = cluster_held(&cluster, i, path);
-
-    return held != NULL && strcmp(held, value) == 0;
 }
 
 /* How many lines of the log of @i contain @text. */
@@ -71,18 +50,18 @@ static void test_hole_is_read_from_its_server(void **state)
     (void)state;
     deafen(2);
     cluster.at[2].lose = 1;
-    cluster_write(&cluster, 1, "lost", "x");
-    cluster_run(&cluster, 5000);
+    write_at(1, "lost", "x");
+    run(5000);
     assert_null(cluster_held(&cluster, 2, "lost")); /* nothing came that tells of it */
-    cluster_write(&cluster, 1, "next", "y");
-    cluster_run(&cluster, 180);
+    write_at(1, "next", "y");
+    run(180);
     assert_int_equal(cluster.at[2].n_dials, 0); /* it may still be on its way */
     cluster_isolate(&cluster, 0, true);         /* the other one is not to be asked */
-    cluster_run(&cluster, 40);
-    assert_true(has(2, "lost", "x"));
+    run(40);
+    assert_true(holds(2, "lost", "x"));
     assert_int_equal(cluster.at[2].n_dials, 1);
     assert_true(cluster_said(&cluster, 2, "1 updates of 1 clients of other servers"));
-    cluster_run(&cluster, 20000);
+    run(20000);
     assert_int_equal(cluster.at[2].n_dials, 1); /* and that is that */
 }
 
@@ -90,11 +69,11 @@ static void test_hole_of_one_that_has_left_is_read_from_another(void **state)
 {
     (void)state;
     cluster.at[2].lose = 1;
-    cluster_write(&cluster, 1, "lost", "x");
-    cluster_write(&cluster, 1, "next", "y");
+    write_at(1, "lost", "x");
+    write_at(1, "next", "y");
     cluster_leave(&cluster, 1);
-    cluster_run(&cluster, 250);
-    assert_true(has(2, "lost", "x"));
+    run(250);
+    assert_true(holds(2, "lost", "x"));
     assert_int_equal(cluster.at[2].n_dials, 1);
 }
 
@@ -104,16 +83,16 @@ static void test_hole_that_nobody_can_fill_waits(void **state)
     (void)state;
     cluster_leave(&cluster, 0);
     cluster.at[2].lose = 1;
-    cluster_write(&cluster, 1, "lost", "x");
-    cluster_write(&cluster, 1, "next", "y");
+    write_at(1, "lost", "x");
+    write_at(1, "next", "y");
     cluster_leave(&cluster, 1);
-    cluster_run(&cluster, 60000);
+    run(60000);
     assert_int_equal(cluster.at[2].n_dials, 0);
     assert_int_equal(lines(2, "did not arrive"), 0);
     cluster_start(&cluster, 1);
-    assert_true(cluster_heal(&cluster, 15000));
-    assert_true(has(2, "lost", "x"));
-    cluster_run(&cluster, 30000);
+    assert_heals(15000);
+    assert_true(holds(2, "lost", "x"));
+    run(30000);
     assert_true(cluster.at[2].n_dials <= 2); /* for its ping, and for the hole */
 }
 
@@ -124,11 +103,11 @@ static void test_late_is_not_lost(void **state)
     (void)state;
     deafen(2);
     server->counter++;
-    cluster_write(&cluster, 1, "second", "y");
-    cluster_run(&cluster, 150);
+    write_at(1, "second", "y");
+    run(150);
     cluster_give(&cluster, 2, "first.late", "x", cluster_tock(&cluster), "s1", server->seq,
                  server->counter - 1);
-    cluster_run(&cluster, 2000);
+    run(2000);
     assert_int_equal(cluster.at[2].n_dials, 0);
     assert_int_equal(lines(2, "did not arrive"), 0);
 }
@@ -141,16 +120,16 @@ static void test_each_hole_has_its_grace(void **state)
     (void)state;
     deafen(2);
     cluster.at[2].lose = 1;
-    cluster_write(&cluster, 1, "lost", "x");
-    cluster_write(&cluster, 1, "next", "y");
-    cluster_run(&cluster, 100);
+    write_at(1, "lost", "x");
+    write_at(1, "next", "y");
+    run(100);
     cluster_give(&cluster, 2, "late", "x", cluster_tock(&cluster), "s0", server->seq,
                  server->counter + 2);
-    cluster_run(&cluster, 120);
+    run(120);
     assert_int_equal(cluster.at[2].n_dials, 1);
     cluster_give(&cluster, 2, "late", "y", cluster_tock(&cluster), "s0", server->seq,
                  server->counter + 1);
-    cluster_run(&cluster, 5000);
+    run(5000);
     assert_int_equal(cluster.at[2].n_dials, 1);
     assert_int_equal(lines(2, "did not arrive"), 1);
 }
@@ -161,14 +140,14 @@ static void test_hole_of_one_that_cannot_be_reached(void **state)
     (void)state;
     cluster_isolate(&cluster, 1, true);
     cluster.at[2].lose = 1;
-    cluster_write(&cluster, 1, "lost", "x");
-    cluster_write(&cluster, 1, "next", "y");
-    cluster_run(&cluster, 5000); /* before a ping of 0 has brought it */
+    write_at(1, "lost", "x");
+    write_at(1, "next", "y");
+    run(5000); /* before a ping of 0 has brought it */
     assert_true(cluster.at[2].n_dials >= 2);
     assert_int_equal(lines(2, "did not arrive"), 1);
     cluster_isolate(&cluster, 1, false);
-    cluster_run(&cluster, 15000);
-    assert_true(has(2, "lost", "x"));
+    run(15000);
+    assert_true(holds(2, "lost", "x"));
     assert_int_equal(lines(2, "did not arrive"), 1);
 }
 
@@ -203,22 +182,22 @@ static void test_answer_that_takes_long(void **state)
     for (uint64_t seq = 9; seq <= 10; seq++) {
         cluster_give(&cluster, 2, "p", "x", cluster_tock(&cluster), "s1", seq, 1);
         cluster_give(&cluster, 2, "p", "y", cluster_tock(&cluster), "s1", seq, 3);
-        cluster_run(&cluster, 250);
+        run(250);
         if (seq == 9) {
             cluster_greet(&cluster, 1);
         }
-        cluster_run(&cluster, 3000);
+        run(3000);
         assert_int_equal(cluster.at[2].n_dials, 1);
         assert_int_equal(lines(2, "did not arrive"), seq - 8);
     }
     answer_with_nothing(1);
-    cluster_run(&cluster, 1);
+    run(1);
     assert_int_equal(cluster.at[2].n_dials, 2);
     cluster_greet(&cluster, 1);
     answer_with_nothing(1);
     ping.number++;
     cluster_send_ping(&cluster, &ping);
-    cluster_run(&cluster, 20000);
+    run(20000);
     assert_int_equal(lines(2, "did not arrive"), 2);
 }
 
@@ -241,7 +220,7 @@ static void test_hole_of_a_stranger(void **state)
         cluster_give(&cluster, 2, "p", "x", cluster_tock(&cluster), "zz", seq, 1);
         cluster_give(&cluster, 2, "p", "y", cluster_tock(&cluster), "zz", seq, 3);
     }
-    cluster_run(&cluster, 5000);
+    run(5000);
     assert_int_equal(lines(2, "did not arrive"), 2); /* the first one, and those a little later */
     assert_int_equal(cluster.at[2].n_dials, 2);
     assert_int_equal(cluster_count(&cluster, 3, MKV_FRAME_HELLO), 0);
@@ -254,10 +233,10 @@ static void test_hole_of_what_was_overwritten(void **state)
     (void)state;
     deafen(2);
     cluster.at[2].lose = 1;
-    cluster_write(&cluster, 1, "path", "old");
-    cluster_write(&cluster, 1, "path", "new");
-    cluster_run(&cluster, 25000);
-    assert_true(has(2, "path", "new"));
+    write_at(1, "path", "old");
+    write_at(1, "path", "new");
+    run(25000);
+    assert_true(holds(2, "path", "new"));
     assert_int_equal(cluster.at[2].n_dials, 1);
     assert_int_equal(lines(2, "did not arrive"), 1);
 }
@@ -273,13 +252,13 @@ static void test_many_holes_are_read_at_once(void **state)
         for (unsigned i = 0; i < 2; i++) {
             (void)snprintf(path, sizeof(path), "p:%u:%u", i, k);
             cluster.at[2].lose = k % 2 == 1;
-            cluster_write(&cluster, i, path, "x");
+            write_at(i, path, "x");
         }
     }
     cluster.at[2].lose = 0;
-    cluster_write(&cluster, 0, "p", "x");
-    cluster_write(&cluster, 1, "p", "y");
-    cluster_run(&cluster, 400);
+    write_at(0, "p", "x");
+    write_at(1, "p", "y");
+    run(400);
     assert_true(cluster_equal(&cluster, 1, 2));
     assert_true(cluster.at[2].n_dials <=
                 3); /* of two servers, which were asked one after the other */
@@ -291,12 +270,12 @@ static void test_counter_that_jumps_costs_one_reading(void **state)
 
     (void)state;
     cluster_give(&cluster, 2, "forged", "x", cluster_tock(&cluster), "s1", server->seq, 1000000);
-    cluster_run(&cluster, 60000);
+    run(60000);
     assert_int_equal(cluster.at[2].n_dials, 1);
     assert_int_equal(lines(2, "did not arrive"), 1);
     assert_true(cluster_said(&cluster, 2, "999998 of them of client 's1'"));
-    cluster_write(&cluster, 1, "true", "y"); /* the true one goes on */
-    assert_true(has(2, "true", "y"));
+    write_at(1, "true", "y"); /* the true one goes on */
+    assert_true(holds(2, "true", "y"));
 }
 
 /* As far as counters go: what is told of it is no less. */
@@ -310,10 +289,10 @@ static void test_greatest_jumps(void **state)
         cluster_give(&cluster, 2, "forged", "y", cluster_tock(&cluster), "s1", seq, INT64_MAX);
     }
     cluster_isolate(&cluster, 1, true);
-    cluster_run(&cluster, 1000);
+    run(1000);
     assert_true(cluster_said(&cluster, 2, "9223372036854775805 updates of clients"));
     cluster_isolate(&cluster, 1, false);
-    cluster_run(&cluster, 60000);
+    run(60000);
     assert_int_equal(lines(2, "did not arrive"), 2);
 }
 
@@ -327,7 +306,7 @@ static void test_jumping_all_the_time_does_not_pay(void **state)
         counter += 100000;
         cluster_give(&cluster, 2, "forged", k % 2 == 0 ? "x" : "y", cluster_tock(&cluster), "s1",
                      k % 3, counter);
-        cluster_run(&cluster, 97);
+        run(97);
     }
     assert_in_range(cluster.at[2].n_dials, 4, 8); /* at 0.2, 0.4, 0.8 ... 25 s */
     assert_true(lines(2, "did not arrive") <= 8);
@@ -342,22 +321,22 @@ static void test_waits_are_short_again_after_a_loss(void **state)
     deafen(2);
     for (uint64_t k = 1; k <= 20; k++) {
         cluster_give(&cluster, 2, "forged", "x", cluster_tock(&cluster), "s1", 5, 100 * k);
-        cluster_run(&cluster, 200);
+        run(200);
     }
     cluster.at[2].lose = 1;
-    cluster_write(&cluster, 1, "lost", "x");
-    cluster_write(&cluster, 1, "next", "y");
-    cluster_run(&cluster, 500);
+    write_at(1, "lost", "x");
+    write_at(1, "next", "y");
+    run(500);
     assert_null(cluster_held(&cluster, 2, "lost"));
-    cluster_run(&cluster, 3500); /* as long as the wait has become */
-    assert_true(has(2, "lost", "x"));
+    run(3500); /* as long as the wait has become */
+    assert_true(holds(2, "lost", "x"));
     n_dials = cluster.at[2].n_dials;
     for (unsigned k = 0; k < 2; k++) { /* a wait after each, and then that is short again */
         cluster.at[2].lose = 1;
-        cluster_write(&cluster, 1, "lost", k == 0 ? "y" : "z");
-        cluster_write(&cluster, 1, "next", "z");
-        cluster_run(&cluster, k == 0 ? 2000 : 450);
-        assert_true(has(2, "lost", k == 0 ? "y" : "z"));
+        write_at(1, "lost", k == 0 ? "y" : "z");
+        write_at(1, "next", "z");
+        run(k == 0 ? 2000 : 450);
+        assert_true(holds(2, "lost", k == 0 ? "y" : "z"));
     }
     assert_int_equal(cluster.at[2].n_dials, n_dials + 2);
 }
@@ -369,7 +348,7 @@ static void test_servers_leave_no_holes(void **state)
     deafen(2);
     cluster_give(&cluster, 2, "own", "x", cluster_tock(&cluster), "s1", 0, 1000);
     cluster_give(&cluster, 2, "own", "y", cluster_tock(&cluster), "s1", 0, 2000);
-    cluster_run(&cluster, 5000);
+    run(5000);
     assert_int_equal(cluster.at[2].n_dials, 0);
 }
 
@@ -392,10 +371,10 @@ static void test_what_is_refused_is_not_missing(void **state)
     cluster_give(&cluster, 2, "p", "z", 1, "s1", 7, 4);                          /* stale */
     cluster_give(&cluster, 2, "p", "z", tock + (UINT64_C(1) << 40), "s1", 7, 5); /* in future */
     cluster_give(&cluster, 2, "p", "z", tock + 2, "s1", 7, 6);
-    cluster_run(&cluster, 3000);
+    run(3000);
     assert_true(cluster_said(&cluster, 2, "a message on 'moat/main/d/p' is ignored"));
     assert_int_equal(cluster.at[2].n_dials, 0);
-    assert_true(has(2, "p", "z"));
+    assert_true(holds(2, "p", "z"));
 }
 
 /* Its own client's update comes by way of another server: it counts as arrived. */
@@ -406,15 +385,15 @@ static void test_own_hole_is_filled_by_reading(void **state)
     (void)state;
     assert_int_equal(server->acked, 1);
     cluster.at[0].lose = 1;
-    cluster_write(&cluster, 0, "lost", "x");
+    write_at(0, "lost", "x");
     assert_int_equal(server->acked, 1);
-    cluster_write(&cluster, 0, "next", "y");
-    cluster_run(&cluster, 100);
+    write_at(0, "next", "y");
+    run(100);
     assert_int_equal(server->acked, 1); /* the server asks its client, which is dumb here */
-    assert_true(cluster_heal(&cluster, 12000));
-    cluster_run(&cluster, 10);
+    assert_heals(12000);
+    run(10);
     assert_int_equal(server->acked, 3);
-    assert_true(has(0, "lost", "x"));
+    assert_true(holds(0, "lost", "x"));
     assert_int_equal(server->refused, 0);
 }
 
@@ -423,14 +402,14 @@ static void test_failed_batch_was_not_heard(void **state)
 {
     (void)state;
     mkv_disk_fail_at(cluster.at[2].disk, 1, MKV_E_IO);
-    cluster_write(&cluster, 1, "lost", "x");
+    write_at(1, "lost", "x");
     assert_true(mkv_disk_failed(cluster.at[2].disk));
     mkv_disk_fail_at(cluster.at[2].disk, 0, 0);
     assert_null(cluster_held(&cluster, 2, "lost"));
-    cluster_run(&cluster, 3000);
-    cluster_write(&cluster, 1, "next", "y");
-    assert_true(cluster_heal(&cluster, 22000));
-    assert_true(has(2, "lost", "x"));
+    run(3000);
+    write_at(1, "next", "y");
+    assert_heals(22000);
+    assert_true(holds(2, "lost", "x"));
 }
 
 /* --- Members that are not heard --------------------------------------------------------------- */
@@ -439,24 +418,24 @@ static void test_absent_member_is_told_of(void **state)
 {
     (void)state;
     cluster_crash(&cluster, 2);
-    cluster_run(&cluster, 20000);
+    run(20000);
     assert_int_equal(lines(0, "has not been heard"), 0);
-    cluster_run(&cluster, 30000);
+    run(30000);
     assert_int_equal(lines(0, "server 's2' has not been heard for"), 1);
     assert_int_equal(lines(1, "server 's2' has not been heard for"), 1);
     assert_int_equal(lines(0, "evict"), 0);
-    cluster_run(&cluster, 86400000);
+    run(86400000);
     assert_int_equal(lines(0, "has not been heard"), 2);
     assert_true(cluster_said(&cluster, 0,
                              "server 's2' has not been heard for 24 h: what is deleted "
                              "is kept until it returns, or, if it never will, "
                              "`moat-kv evict s2`"));
-    cluster_run(&cluster, 86400000);
+    run(86400000);
     assert_int_equal(lines(0, "has not been heard"), 3);
     assert_true(cluster_said(&cluster, 0, "for 48 h"));
     cluster_start(&cluster, 2);
-    assert_true(cluster_heal(&cluster, 15000));
-    cluster_run(&cluster, 86400000);
+    assert_heals(15000);
+    run(86400000);
     assert_int_equal(lines(0, "has not been heard"), 3);
 }
 
@@ -465,19 +444,19 @@ static void test_absent_is_who_could_be_heard(void **state)
 {
     (void)state;
     cluster_cut(&cluster, 0, true);
-    cluster_run(&cluster, 100000);
+    run(100000);
     assert_int_equal(lines(0, "has not been heard"), 0);
     cluster_crash(&cluster, 2);
     cluster_cut(&cluster, 0, false);
-    cluster_run(&cluster, 29000);
+    run(29000);
     assert_int_equal(lines(0, "has not been heard"), 0);
-    cluster_run(&cluster, 15000);
+    run(15000);
     assert_int_equal(lines(0, "'s2' has not been heard"), 1);
     assert_int_equal(lines(0, "'s1' has not been heard"), 0);
     cluster_crash(&cluster, 0);
     cluster_hush(&cluster, 0);
     cluster_start(&cluster, 0);
-    cluster_run(&cluster, 50000);
+    run(50000);
     assert_int_equal(lines(0, "'s2' has not been heard"), 1);
 }
 
@@ -492,14 +471,14 @@ static void test_evicted_is_not_absent(void **state)
     cluster_puppet(&cluster, 3);
     cluster_dial(&cluster, 3, 0);
     cluster_say(&cluster, 3, &evict);
-    cluster_run(&cluster, 10);
+    run(10);
     assert_non_null(cluster_last(&cluster, 3, MKV_FRAME_DONE));
-    cluster_run(&cluster, 100000000);
+    run(100000000);
     assert_int_equal(lines(0, "has not been heard"), 0);
     assert_int_equal(lines(1, "has not been heard"), 0);
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup_three, teardown)
 
 int main(void)
 {

@@ -6,47 +6,25 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cluster.h"
+#include "among.h"
 #include "lib/check.h"
 #include "wire/path.h"
 #include "wire/row.h"
 
-#define PAST_HORIZON 75000 /* the horizon of 48 s in steps of 2 s, and two pings */
-#define PUPPET       1
-
-static struct cluster cluster;
-
-static int setup(void **state)
-{
-    (void)state;
-    cluster_init(&cluster);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cluster_deinit(&cluster);
-    return 0;
-}
-
-static void run(int64_t ms)
-{
-    cluster_run(&cluster, ms);
-}
+#define PUPPET 1
 
 static void start_alone(void)
 {
     cluster.at[0].alone = true;
-    cluster_start(&cluster, 0);
+    start(0);
     run(1);
     cluster.at[0].alone = false;
 }
 
 static void join(unsigned i)
 {
-    cluster_start(&cluster, i);
-    assert_true(cluster_heal(&cluster, 3000));
+    start(i);
+    assert_heals(3000);
 }
 
 static const struct cluster_server *first(void)
@@ -56,38 +34,14 @@ static const struct cluster_server *first(void)
 
 /* --- The puppet --------------------------------------------------------------------------- */
 
-static struct mkv_frame vouch_frame(uint64_t number)
-{
-    struct mkv_frame frame = {
-        .kind = MKV_FRAME_VOUCH,
-        .id = 1,
-        .vouch = {.nonce = 1000 * (PUPPET + 1) + 1, .number = number, .name = mkv_bytes_of("s1")},
-    };
-
-    cluster_uuid(PUPPET, frame.vouch.uuid);
-    return frame;
-}
-
 /* Server 0 has started alone, and has vouched for the puppet. */
 static void start_with_puppet(void)
 {
-    struct mkv_frame vouch;
-    struct mkv_ping ping;
-
-    start_alone();
     cluster_puppet(&cluster, PUPPET);
-    ping = cluster_ping_of(&cluster, PUPPET, 0);
-    ping.state = MKV_ACT_JOINING;
-    vouch = vouch_frame(ping.number);
-    cluster_send_ping(&cluster, &ping);
-    cluster_dial(&cluster, PUPPET, 0);
-    cluster_say(&cluster, PUPPET, &vouch);
-    run(3);
-    assert_non_null(cluster_last(&cluster, PUPPET, MKV_FRAME_VOUCHED));
-    cluster_hang_up(&cluster, PUPPET);
-    cluster_forget(&cluster, PUPPET);
-    cluster_write(&cluster, 0, "t", "x");
-    cluster_write(&cluster, 0, "t", NULL); /* so that there is something to forget */
+    cluster_start_with_member(&cluster);
+    cluster.at[0].alone = false;
+    write_at(0, "t", "x");
+    write_at(0, "t", NULL); /* so that there is something to forget */
 }
 
 /* The puppet has all that server 0 has, but says nothing of what it is complete up to. */
@@ -199,7 +153,7 @@ static void test_tock_follows(void **state)
 {
     (void)state;
     start_alone();
-    cluster_write(&cluster, 0, "p", "one");
+    write_at(0, "p", "one");
     cluster_give(&cluster, 0, "p", "far", cluster_tock(&cluster) + 4096000, "a", 7, 1);
     assert_string_equal(cluster_held(&cluster, 0, "p"), "far");
     cluster_give(&cluster, 0, "p", "two", 0, "s0", first()->seq, 2);
@@ -211,14 +165,14 @@ static void test_tock_kept(void **state)
 {
     (void)state;
     start_alone();
-    cluster_write(&cluster, 0, "p", "one");
+    write_at(0, "p", "one");
     cluster_give(&cluster, 0, "p", "two", 0, "s0", first()->seq, 2);
     cluster_crash(&cluster, 0);
     cluster.now.wall_ms = 0;
-    cluster_start(&cluster, 0);
+    start(0);
     run(2000);
     assert_true(cluster_ready(&cluster, 0));
-    cluster_write(&cluster, 0, "q", "x"); /* it has a session again */
+    write_at(0, "q", "x"); /* it has a session again */
     cluster_give(&cluster, 0, "p", "three", 0, "s0", first()->seq, 2);
     assert_string_equal(cluster_held(&cluster, 0, "p"), "three");
 }
@@ -240,7 +194,7 @@ static void test_commit_first(void **state)
 {
     (void)state;
     start_alone();
-    cluster_write(&cluster, 0, "p", "one");
+    write_at(0, "p", "one");
     assert_int_equal(first()->acked, 1);
     assert_int_equal(first()->n_messages, 0);
     n_open = 0;
@@ -270,7 +224,7 @@ static void test_join_marker(void **state)
     ping.state = MKV_ACT_JOINING;
     cluster_send_ping(&cluster, &ping);
     cluster_dial(&cluster, PUPPET, 0);
-    vouch = vouch_frame(ping.number + 1);
+    vouch = cluster_vouch_frame(ping.number + 1);
     cluster_say(&cluster, PUPPET, &vouch);
     run(500);
     assert_null(cluster_last(&cluster, PUPPET, MKV_FRAME_VOUCHED));
@@ -286,12 +240,12 @@ static void write_alone(void)
     start_alone();
     join(2);
     join(3);
-    cluster_write(&cluster, 0, "t", "x");
-    cluster_write(&cluster, 0, "t", NULL);
+    write_at(0, "t", "x");
+    write_at(0, "t", NULL);
     run(12000);
     cluster_crash(&cluster, 3);
     cluster_cut(&cluster, 2, true);
-    cluster_write(&cluster, 2, "v", "alone");
+    write_at(2, "v", "alone");
     cluster_crash(&cluster, 2);
 }
 
@@ -301,8 +255,8 @@ static void assert_set_aside(void)
     run(PAST_HORIZON);
     assert_int_equal(first()->ping.floor, 0);
     cluster_cut(&cluster, 2, false);
-    cluster_start(&cluster, 2);
-    assert_true(cluster_heal(&cluster, 5000));
+    start(2);
+    assert_heals(5000);
     assert_null(cluster_held(&cluster, 2, "v"));
     assert_non_null(strstr(cluster.at[2].set_aside, "v=alone;"));
 }
@@ -323,7 +277,7 @@ static void test_join_unsure(void **state)
     (void)state;
     write_alone();
     assert_int_equal(mkv_disk_snapshot(cluster.at[2].disk, &copy), 0);
-    cluster_start(&cluster, 2);
+    start(2);
     cluster_crash(&cluster, 2);
     assert_int_equal(mkv_disk_restore(cluster.at[2].disk, copy), 0);
     mkv_disk_free(copy);
@@ -345,7 +299,7 @@ static void test_pull_atomic(void **state)
     cluster_cut(&cluster, 2, true);
     for (unsigned i = 0; i < 1500; i++) {
         (void)snprintf(path, sizeof(path), "p:%u", i);
-        cluster_write(&cluster, 0, path, "x");
+        write_at(0, path, "x");
     }
     run(12000);
     cluster_hush(&cluster, 2);
@@ -357,7 +311,7 @@ static void test_pull_atomic(void **state)
     assert_int_equal(cluster.at[2].break_in, 0);
     assert_false(cluster_equal(&cluster, 0, 2));
     assert_non_null(cluster_held(&cluster, 2, "p:200"));
-    assert_true(cluster_heal(&cluster, 3000));
+    assert_heals(3000);
     assert_true(cluster_said(&cluster, 2, "(what changed)"));
     assert_false(cluster_said(&cluster, 2, "(by comparing)"));
 }
@@ -393,9 +347,9 @@ static void test_place_ends(void **state)
 
     (void)state;
     start_alone();
-    cluster_write(&cluster, 0, "t", "x");
+    write_at(0, "t", "x");
     before = mkv_store_place(first()->store);
-    cluster_write(&cluster, 0, "t", NULL);
+    write_at(0, "t", NULL);
     behind = mkv_store_place(first()->store);
     assert_true(mkv_store_place_valid(first()->store, before));
     run(PAST_HORIZON);
@@ -537,7 +491,7 @@ static void test_floor_heard(void **state)
     (void)state;
     start_with_puppet();
     cluster_crash(&cluster, 0);
-    cluster_start(&cluster, 0);
+    start(0);
     run(PAST_HORIZON + 10000);
     assert_true(cluster_ready(&cluster, 0));
     assert_true(first()->ping.horizon > 0);

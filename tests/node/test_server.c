@@ -5,37 +5,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "harness.h"
-#include "lib/check.h"
-
-static struct world world;
-
-static int setup(void **state)
-{
-    (void)state;
-    world.now = (struct mkv_now){.ms = 1000};
-    world_start(&world);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    world_free(&world);
-    return 0;
-}
-
-/* SPDX-License-Identifier: Apache-2.0 */
-/*
- * The server as a whole, bytes in and bytes out, on a disk in memory and in virtual time.
- */
-#include <stdio.h>
-#include <string.h>
-
 #include "core/merge.h"
 #include "harness.h"
 #include "lib/check.h"
 #include "lib/prng.h"
+#include "lone.h"
 #include "wire/child.h"
 #include "wire/path.h"
 

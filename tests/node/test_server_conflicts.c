@@ -9,28 +9,12 @@
 
 #include "base/limits.h"
 #include "core/conflicts.h"
-#include "harness.h"
 #include "lib/check.h"
+#include "lone.h"
 #include "lost.h"
 #include "wire/conflict.h"
 
-static struct world world;
 static char asked[LOST_TEXT_MAX];
-
-static int setup(void **state)
-{
-    (void)state;
-    world.now = (struct mkv_now){.ms = 1000};
-    world_start(&world);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    world_free(&world);
-    return 0;
-}
 
 /* --- Once --------------------------------------------------------------------------------------- */
 

@@ -6,28 +6,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "harness.h"
 #include "lib/check.h"
+#include "lone.h"
 #include "wire/path.h"
 
 #define DAY_MS INT64_C(86400000)
-
-static struct world world;
-
-static int setup(void **state)
-{
-    (void)state;
-    world.now = (struct mkv_now){.ms = 1000};
-    world_start(&world);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    world_free(&world);
-    return 0;
-}
 
 static void send_raw(uint64_t link, const char *bytes, size_t len)
 {

@@ -6,26 +6,9 @@
 #include <string.h>
 
 #include "core/merge.h"
-#include "harness.h"
 #include "lib/check.h"
 #include "lib/prng.h"
-
-static struct world world;
-
-static int setup(void **state)
-{
-    (void)state;
-    world.now = (struct mkv_now){.ms = 1000};
-    world_start(&world);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    world_free(&world);
-    return 0;
-}
+#include "lone.h"
 
 /* --- Order and conflicts ------------------------------------------------------------------ */
 

@@ -7,28 +7,11 @@
 
 #include "core/request.h"
 #include "core/tock.h"
-#include "harness.h"
 #include "lib/check.h"
+#include "lone.h"
 
 #define DAY_MS  UINT64_C(86400000)
 #define WALL_MS (2000 * DAY_MS)
-
-static struct world world;
-
-static int setup(void **state)
-{
-    (void)state;
-    world.now = (struct mkv_now){.ms = 1000};
-    world_start(&world);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    world_free(&world);
-    return 0;
-}
 
 /* --- Clocks ------------------------------------------------------------------------------- */
 

@@ -5,27 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "harness.h"
 #include "lib/check.h"
+#include "lone.h"
 #include "wire/child.h"
 #include "wire/path.h"
-
-static struct world world;
-
-static int setup(void **state)
-{
-    (void)state;
-    world.now = (struct mkv_now){.ms = 1000};
-    world_start(&world);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    world_free(&world);
-    return 0;
-}
 
 /* --- Reading ------------------------------------------------------------------------------ */
 

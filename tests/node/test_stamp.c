@@ -6,36 +6,23 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cluster.h"
+#include "among.h"
 #include "lib/check.h"
 #include "lib/mem_fault.h"
 
-static struct cluster cluster;
 static const struct mkv_bytes value = {(const uint8_t *)"\x61v", 2};
 
 /* Three servers, equal; s1 has left. */
-static int setup(void **state)
+static int setup_three(void **state)
 {
-    (void)state;
-    cluster_init(&cluster);
-    cluster.at[0].alone = true;
-    for (unsigned i = 0; i < 3; i++) {
-        cluster_start(&cluster, i);
-        assert_true(cluster_heal(&cluster, 3000));
-    }
+    (void)setup(state);
+    start_equal(3);
     cluster_leave(&cluster, 1);
-    cluster_run(&cluster, 35000); /* so that all know who is there */
+    run(35000); /* so that all know who is there */
     for (unsigned i = 0; i < 3; i++) {
         cluster_hush(&cluster, i);
         cluster.at[i].n_messages = 0;
     }
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    cluster_deinit(&cluster);
     return 0;
 }
 
@@ -60,20 +47,13 @@ static void publish_now(const char *path, const char *name, uint8_t seq, uint8_t
 static void publish(const char *path, const char *name, uint8_t seq, uint8_t counter)
 {
     publish_now(path, name, seq, counter);
-    cluster_run(&cluster, 3);
+    run(3);
 }
 
 /* How many updates the servers have published. */
 static unsigned published(void)
 {
     return cluster.at[0].n_messages + cluster.at[1].n_messages + cluster.at[2].n_messages;
-}
-
-static bool has(unsigned i, const char *path, const char *text)
-{
-    const char *held = cluster_held(&cluster, i, path);
-
-    return text == NULL ? held == NULL : held != NULL && strcmp(held, text) == 0;
 }
 
 /* A path for which server @i comes before server @j. */
@@ -86,7 +66,7 @@ static const char *path_of(unsigned i, unsigned j)
         publish(path, "gone", 99, (uint8_t)(k + 1));
         cluster.at[i].n_messages = 0;
         cluster.at[j].n_messages = 0;
-        cluster_run(&cluster, 4000);
+        run(4000);
         if (cluster.at[i].n_messages == 1) {
             cluster.at[i].n_messages = 0;
             return path;
@@ -102,14 +82,14 @@ static void test_stamped_once_by_the_first(void **state)
 {
     (void)state;
     publish("p", "s1", 7, 1);
-    cluster_run(&cluster, 2900);
-    assert_true(has(0, "p", NULL));
+    run(2900);
+    assert_true(holds(0, "p", NULL));
     assert_int_equal(published(), 0);
-    cluster_run(&cluster, 110);
-    assert_true(has(0, "p", "v"));
-    assert_true(has(2, "p", "v"));
+    run(110);
+    assert_true(holds(0, "p", "v"));
+    assert_true(holds(2, "p", "v"));
     assert_int_equal(published(), 1);
-    cluster_run(&cluster, 70000);
+    run(70000);
     assert_int_equal(published(), 1);
     assert_true(cluster_equal(&cluster, 0, 2));
     assert_null(strstr(cluster.at[0].log == NULL ? "" : cluster.at[0].log, "without a tock"));
@@ -119,9 +99,9 @@ static void test_unknown_server_is_not_there_either(void **state)
 {
     (void)state;
     publish("p", "nobody", 7, 1);
-    cluster_run(&cluster, 4000);
+    run(4000);
     assert_int_equal(published(), 1);
-    assert_true(has(2, "p", "v"));
+    assert_true(holds(2, "p", "v"));
 }
 
 static void test_next_one_does_it_if_the_first_does_not(void **state)
@@ -131,9 +111,9 @@ static void test_next_one_does_it_if_the_first_does_not(void **state)
     (void)state;
     cluster.at[0].lose = 1;
     publish(path, "s1", 7, 1);
-    cluster_run(&cluster, 3200);
+    run(3200);
     assert_int_equal(published(), 0);
-    cluster_run(&cluster, 110);
+    run(110);
     assert_int_equal(cluster.at[2].n_messages, 1);
     assert_true(cluster_equal(&cluster, 0, 2));
 }
@@ -142,21 +122,21 @@ static void test_repeats_are_not_stamped(void **state)
 {
     (void)state;
     publish("p", "s1", 7, 5);
-    cluster_run(&cluster, 1000);
+    run(1000);
     publish("p", "s1", 7, 5); /* while it waits */
     publish("q", "s1", 7, 5); /* a dot is used once */
-    cluster_run(&cluster, 10000);
+    run(10000);
     assert_int_equal(published(), 1);
-    assert_true(has(0, "q", NULL));
-    cluster_write(&cluster, 0, "p", "new");
+    assert_true(holds(0, "q", NULL));
+    write_at(0, "p", "new");
     for (unsigned k = 1; k <= 5; k++) {
         publish("p", "s1", 7, 5); /* when it has been overwritten */
         publish("p", "s1", 7, 4); /* nor one before it */
-        cluster_run(&cluster, 10000);
+        run(10000);
     }
     assert_int_equal(published(), 1);
-    assert_true(has(0, "p", "new"));
-    assert_true(has(2, "p", "new"));
+    assert_true(holds(0, "p", "new"));
+    assert_true(holds(2, "p", "new"));
 }
 
 /* What was stamped is remembered over a restart, by whoever had heard of it. */
@@ -164,27 +144,27 @@ static void test_repeats_are_not_stamped_after_a_restart(void **state)
 {
     (void)state;
     publish("p", "s1", 7, 5);
-    cluster_run(&cluster, 4000);
+    run(4000);
     for (unsigned i = 0; i < 3; i += 2) {
         cluster_crash(&cluster, i);
     }
     for (unsigned i = 0; i < 3; i += 2) {
         cluster_start(&cluster, i);
-        assert_true(cluster_heal(&cluster, 30000));
+        assert_heals(30000);
         cluster_crash(&cluster, i);
         cluster.at[i].n_messages = 0;
     }
     for (unsigned i = 0; i < 3; i += 2) { /* each alone */
         cluster_start(&cluster, i);
-        assert_true(cluster_heal(&cluster, 30000));
+        assert_heals(30000);
         cluster.at[i].n_messages = 0;
         publish("q", "s1", 7, 5);
-        cluster_run(&cluster, 35000);
+        run(35000);
         assert_int_equal(cluster.at[i].n_messages, 0);
-        assert_true(has(i, "q", NULL));
+        assert_true(holds(i, "q", NULL));
         publish("r", "s1", 7, (uint8_t)(6 + i)); /* others are */
-        cluster_run(&cluster, 35000);
-        assert_true(has(i, "r", "v"));
+        run(35000);
+        assert_true(holds(i, "r", "v"));
         cluster_crash(&cluster, i);
     }
 }
@@ -197,14 +177,14 @@ static void test_known_by_an_entry(void **state)
     (void)state;
     cluster_put(&cluster, 2, "p", "x", tock); /* put 1 tock */
     cluster_leave(&cluster, 0);
-    cluster_run(&cluster, 100);
+    run(100);
     publish("p", "put", 1, 200);
-    cluster_run(&cluster, 5000);
+    run(5000);
     assert_int_equal(cluster.at[2].n_messages, 0);
-    assert_true(has(2, "p", "x"));
+    assert_true(holds(2, "p", "x"));
     publish("q", "put", 1, 200); /* elsewhere it is new */
-    cluster_run(&cluster, 5000);
-    assert_true(has(2, "q", "v"));
+    run(5000);
+    assert_true(holds(2, "q", "v"));
 }
 
 static void test_one_behind_its_stream_is_old(void **state)
@@ -214,10 +194,10 @@ static void test_one_behind_its_stream_is_old(void **state)
     cluster_give(&cluster, 0, "a", "x", cluster_tock(&cluster), "s1", 7, 9);
     publish("p", "s1", 7, 9);
     publish("q", "s1", 7, 3);
-    cluster_run(&cluster, 5000);
+    run(5000);
     assert_int_equal(published(), 0);
     publish("r", "s1", 7, 10);
-    cluster_run(&cluster, 5000);
+    run(5000);
     assert_int_equal(published(), 1);
 }
 
@@ -231,9 +211,9 @@ static void test_stamped_version_is_heard_meanwhile(void **state)
         cluster_give(&cluster, i, "p", "v", cluster_tock(&cluster), "s1", 7, 1);
         cluster_give(&cluster, i, "q", "v", UINT64_C(1) << 62, "s1", 7, 2); /* a bad one, but one */
     }
-    cluster_run(&cluster, 5000);
+    run(5000);
     assert_int_equal(published(), 0);
-    assert_true(has(0, "q", NULL));
+    assert_true(holds(0, "q", NULL));
 }
 
 /* Its client has gone on, on the same path: what waits is old. */
@@ -245,10 +225,10 @@ static void test_replaced_meanwhile(void **state)
     for (unsigned i = 0; i < 3; i += 2) {
         cluster_give(&cluster, i, "p", "new", cluster_tock(&cluster), "s1", 7, 3);
     }
-    cluster_run(&cluster, 5000);
+    run(5000);
     assert_int_equal(published(), 1);
-    assert_true(has(0, "p", "new"));
-    assert_true(has(0, "q", "v")); /* on another one it is not */
+    assert_true(holds(0, "p", "new"));
+    assert_true(holds(0, "q", "v")); /* on another one it is not */
 }
 
 static void test_stamped_version_is_read_meanwhile(void **state)
@@ -259,12 +239,12 @@ static void test_stamped_version_is_read_meanwhile(void **state)
     cluster_give(&cluster, 0, "p", "v", cluster_tock(&cluster), "s1", 7, 1);
     cluster.at[0].n_messages = 0;
     cluster_isolate(&cluster, 2, false);
-    for (unsigned k = 0; k < 29 && has(2, "p", NULL);
+    for (unsigned k = 0; k < 29 && holds(2, "p", NULL);
          k++) { /* ... and tells 2, if its ping comes */
-        cluster_run(&cluster, 100);
+        run(100);
     }
-    cluster_run(&cluster, 5000);
-    assert_true(has(2, "p", "v"));
+    run(5000);
+    assert_true(holds(2, "p", "v"));
     assert_true(cluster_equal(&cluster, 0, 2));
 }
 
@@ -273,14 +253,14 @@ static void test_left_to_its_own_server(void **state)
     (void)state;
     publish("p", "s1", 7, 1);
     cluster_start(&cluster, 1);
-    assert_true(cluster_heal(&cluster, 2900)); /* it is back in time */
+    assert_heals(2900); /* it is back in time */
     cluster.at[1].n_messages = 0;
     publish("q", "s1", 7, 2);
     publish("r", "s0", 7, 2);
-    cluster_run(&cluster, 60000);
-    assert_true(has(2, "p", NULL));
-    assert_true(has(2, "q", NULL));
-    assert_true(has(2, "r", NULL));
+    run(60000);
+    assert_true(holds(2, "p", NULL));
+    assert_true(holds(2, "q", NULL));
+    assert_true(holds(2, "r", NULL));
     assert_int_equal(published(), 0);
     assert_true(cluster_said(&cluster, 0, "'s0' 7 is no session that is known here"));
     assert_false(cluster_said(&cluster, 2, "no session"));
@@ -300,17 +280,17 @@ static void test_last_of_a_name_counts(void **state)
     before.name = mkv_bytes_of("twice");
     after.name = before.name;
     cluster_send_ping(&cluster, &before);
-    cluster_run(&cluster, 10);
+    run(10);
     after.state = MKV_ACT_LEAVING;
     cluster_send_ping(&cluster, &after);
     publish("p", "twice", 7, 1);
-    cluster_run(&cluster, 4000);
-    assert_true(has(0, "p", "v"));
+    run(4000);
+    assert_true(holds(0, "p", "v"));
     before.number++;
     cluster_send_ping(&cluster, &before);
     publish("q", "twice", 7, 2);
-    cluster_run(&cluster, 4000);
-    assert_true(has(0, "q", NULL));
+    run(4000);
+    assert_true(holds(0, "q", NULL));
 }
 
 /* Of a row that is damaged the index still knows which update it was. */
@@ -324,16 +304,16 @@ static void test_known_by_a_damaged_entry(void **state)
     }
     publish("p", "put", 1, 200);
     publish("p", "put", 1, 201);
-    cluster_run(&cluster, 5000);
+    run(5000);
     assert_int_equal(cluster.at[2].n_messages, 1);
-    assert_true(has(2, "p", "v"));
+    assert_true(holds(2, "p", "v"));
 }
 
 static void test_servers_own_have_a_tock(void **state)
 {
     (void)state;
     publish("p", "s1", 0, 1);
-    cluster_run(&cluster, 5000);
+    run(5000);
     assert_int_equal(published(), 0);
     assert_true(cluster_said(&cluster, 2, "'s1' 0 is no session"));
 }
@@ -348,12 +328,12 @@ static void test_waits_for_the_broker(void **state)
 
         publish(path, "s1", 7, (uint8_t)(k + 1));
         cluster_cut(&cluster, 2, true);
-        cluster_run(&cluster, k == 0 ? 20000 : 40000);
+        run(k == 0 ? 20000 : 40000);
         cluster_cut(&cluster, 2, false);
-        cluster_run(&cluster, 29000); /* it cannot know before that s1 is not there */
-        assert_true(has(2, path, NULL));
-        cluster_run(&cluster, 5000);
-        assert_true(has(2, path, k == 0 ? "v" : NULL));
+        run(29000); /* it cannot know before that s1 is not there */
+        assert_true(holds(2, path, NULL));
+        run(5000);
+        assert_true(holds(2, path, k == 0 ? "v" : NULL));
     }
 }
 
@@ -368,9 +348,9 @@ static void test_no_more_than_so_many_wait(void **state)
         }
     }
     assert_true(cluster_said(&cluster, 2, "'s1' 6 is no session"));
-    cluster_run(&cluster, 10000);
+    run(10000);
     assert_int_equal(cluster.at[2].n_messages, 1024);
-    assert_true(has(2, "p", "v"));
+    assert_true(holds(2, "p", "v"));
 }
 
 /* An own session's that is repeated without a tock, when it was stamped elsewhere meanwhile. */
@@ -379,19 +359,19 @@ static void test_own_server_does_not_stamp_it_again(void **state)
     uint64_t seq;
 
     (void)state;
-    cluster_write(&cluster, 0, "p", "old");
+    write_at(0, "p", "old");
     seq = cluster.at[0].seq;
-    cluster_write(&cluster, 0, "p", "new"); /* counter 2 */
+    write_at(0, "p", "new"); /* counter 2 */
     cluster.at[0].n_messages = 0;
     cluster_give(&cluster, 0, "p", "late", 0, "s0", seq, 1); /* repeated */
     assert_int_equal(cluster.at[0].n_messages, 0);
-    assert_true(has(0, "p", "new"));
+    assert_true(holds(0, "p", "new"));
     cluster_give(&cluster, 0, "q", "x", 0, "s0", seq, 3);
     assert_int_equal(cluster.at[0].n_messages, 1);
     cluster_give(&cluster, 0, "p", "y", cluster_tock(&cluster) + 100, "s0", seq, 5);
     cluster_give(&cluster, 0, "p", "z", 0, "s0", seq, 4); /* has never come, but 5 replaces it */
     assert_int_equal(cluster.at[0].n_messages, 1);
-    assert_true(has(0, "p", "y"));
+    assert_true(holds(0, "p", "y"));
     assert_int_equal(cluster.at[0].acked, 5);
 }
 
@@ -405,13 +385,13 @@ static void test_burst_of_one_client(void **state)
         (void)snprintf(path, sizeof(path), "p%u", k);
         publish_now(path, "s1", 7, k);
     }
-    cluster_run(&cluster, 4000);
+    run(4000);
     assert_int_equal(published(), 100);
     assert_true(cluster.at[0].n_messages > 20);
     assert_true(cluster.at[2].n_messages > 20);
     for (uint8_t k = 1; k <= 100; k++) {
         (void)snprintf(path, sizeof(path), "p%u", k);
-        assert_true(has(0, path, "v"));
+        assert_true(holds(0, path, "v"));
     }
     assert_true(cluster_equal(&cluster, 0, 2));
 }
@@ -422,26 +402,26 @@ static void test_burst_of_one_client(void **state)
 static void test_hopeless_tock(void **state)
 {
     (void)state;
-    cluster_write(&cluster, 0, "p", "x");
-    cluster_write(&cluster, 0, "p", NULL); /* something to forget, so that the horizon moves */
+    write_at(0, "p", "x");
+    write_at(0, "p", NULL); /* something to forget, so that the horizon moves */
     cluster_start(&cluster, 1);
     for (unsigned k = 0; k < 6; k++) { /* in time, the client with it */
-        cluster_run(&cluster, 20000);
+        run(20000);
         cluster.at[0].client = 0;
-        cluster_write(&cluster, 0, "tick", "tock");
+        write_at(0, "tick", "tock");
     }
     assert_true(cluster.at[0].ping.horizon > 0);
     cluster_give(&cluster, 2, "q", "v", 1000, "s0", cluster.at[0].seq, 2);
-    assert_true(has(2, "q", NULL));
+    assert_true(holds(2, "q", NULL));
     cluster.at[0].n_messages = 0;
     cluster_give(&cluster, 0, "q", "v", 1000, "s0", cluster.at[0].seq, 2);
     assert_int_equal(cluster.at[0].n_messages, 1);
-    assert_true(has(0, "q", "v"));
-    assert_true(has(2, "q", "v"));
+    assert_true(holds(0, "q", "v"));
+    assert_true(holds(2, "q", "v"));
     assert_int_equal(cluster.at[0].refused, 0);
     cluster_give(&cluster, 0, "q", "w", cluster_tock(&cluster) << 1, "s0", cluster.at[0].seq, 3);
     assert_int_equal(cluster.at[0].refused, MKV_E_FUTURE);
-    assert_true(has(0, "q", "v"));
+    assert_true(holds(0, "q", "v"));
 }
 
 /* --- Failures --------------------------------------------------------------------------------- */
@@ -456,21 +436,21 @@ static void test_failing_disk(void **state)
         cluster_leave(&cluster, 0);
         mkv_disk_fail_at(cluster.at[2].disk, n, MKV_E_IO);
         publish("p", "s1", 7, 1);
-        cluster_run(&cluster, 3500);
+        run(3500);
         struck = mkv_disk_failed(cluster.at[2].disk);
         mkv_disk_fail_at(cluster.at[2].disk, 0, 0);
         if (mkv_server_node_error(cluster.at[2].node) == 0) {
-            cluster_run(&cluster, 5000);
+            run(5000);
             publish("p", "s1", 7, 1); /* its client repeats it */
-            cluster_run(&cluster, 5000);
-            assert_true(has(2, "p", "v"));
+            run(5000);
+            assert_true(holds(2, "p", "v"));
             publish("p", "s1", 7, 1);
             cluster.at[2].n_messages = 0;
-            cluster_run(&cluster, 5000);
+            run(5000);
             assert_int_equal(cluster.at[2].n_messages, 0);
         }
         (void)teardown(state);
-        (void)setup(state);
+        (void)setup_three(state);
         assert_true(n < 200);
     }
 }
@@ -497,20 +477,20 @@ static void test_no_memory(void **state)
         cluster.around = around;
         mem_fault_at(fault);
         publish("p", "s1", 7, 1);
-        cluster_run(&cluster, 3500);
+        run(3500);
         struck = mem_fault_struck();
         mem_fault_at(0);
         cluster.around = NULL;
         mem_fault_pause(false);
         if (mkv_server_node_error(cluster.at[2].node) == 0) {
-            cluster_run(&cluster, 5000);
+            run(5000);
             publish("p", "s1", 7, 1);
-            cluster_run(&cluster, 5000);
-            assert_true(has(2, "p", "v"));
+            run(5000);
+            assert_true(holds(2, "p", "v"));
         }
         (void)teardown(state);
         assert_int_equal(mem_fault_live(), 0);
-        (void)setup(state);
+        (void)setup_three(state);
         assert_true(fault < 500);
     }
 }
@@ -529,14 +509,14 @@ static void ping_for(unsigned s, unsigned n, int64_t ahead_ms)
             ping.wall_ms = (uint64_t)((int64_t)cluster.now.wall_ms + ahead_ms);
             cluster_send_ping(&cluster, &ping);
         }
-        cluster_run(&cluster, 10000);
+        run(10000);
     }
 }
 
 static void clock_setup(void)
 {
     cluster_leave(&cluster, 0);
-    cluster_run(&cluster, 40000);
+    run(40000);
     cluster_puppet(&cluster, 3);
     cluster_puppet(&cluster, 4);
     cluster_hush(&cluster, 2);
@@ -562,7 +542,7 @@ static void test_clock_that_others_contradict(void **state)
     assert_true(
         cluster_said(&cluster, 2, "this server's clock is 3600 s ahead of those of 2 other"));
     cluster_hush(&cluster, 2);
-    cluster_write(&cluster, 2, "p", "v");
+    write_at(2, "p", "v");
     assert_true(cluster.at[2].acked > 0); /* its own clients, who go by that clock, still write */
     ping_for(60, 2, -HOUR_MS);
     assert_false(cluster_said(&cluster, 2, "clock")); /* said once */
@@ -593,7 +573,7 @@ static void test_clocks_that_do_not_count(void **state)
             ping.wall_ms = i == 3 ? 0 : UINT64_C(1) << 62;
             cluster_send_ping(&cluster, &ping);
         }
-        cluster_run(&cluster, 10000);
+        run(10000);
     }
     assert_true(trusts_its_clock());
     assert_false(cluster_said(&cluster, 2, "clock"));
@@ -606,18 +586,18 @@ static void test_newcomer_with_a_wrong_clock(void **state)
 
     (void)state;
     cluster_leave(&cluster, 2);
-    cluster_run(&cluster, 40000);
+    run(40000);
     tock = cluster.at[0].ping.tock;
     cluster_puppet(&cluster, 3);
     cluster_crash(&cluster, 0);
     cluster.now.wall_ms += HOUR_MS; /* of 2, which is the only one that is real */
     cluster_start(&cluster, 2);
-    cluster_run(&cluster, 2);
+    run(2);
     assert_true(cluster.at[2].ping.tock < tock + (UINT64_C(60000) << 12));
     assert_int_equal(cluster.at[2].ping.state, MKV_ACT_JOINING);
 }
 
-#define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+#define CASE(f) cmocka_unit_test_setup_teardown(f, setup_three, teardown)
 
 int main(void)
 {
