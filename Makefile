@@ -10,6 +10,7 @@
 #   make rules      switch off each rule of what servers do among themselves, and show which test
 #                   and how many of MUTANTS (2,000) simulated runs it takes to notice
 #   make soak       tests that have no end, for SECONDS (an hour): more of everything, other seeds
+#   make bench      what things cost, some minutes; ARGS="latency guard" restricts it to these
 #   make install    install below PREFIX (/usr/local), staged into DESTDIR if given
 #   make fuzz       run each fuzz target for SECONDS (60)
 #   make model      look at every state of the models of what servers do among themselves;
@@ -36,7 +37,7 @@ endif
 MAKEFLAGS += --no-print-directory
 SOURCES = find src include tests tools -name '*.[ch]' 2>/dev/null
 
-.PHONY: build run test sim rules soak install fuzz model coverage lint format fresh clean
+.PHONY: build run test sim rules soak bench install fuzz model coverage lint format fresh clean
 
 # A first build leaves the tests out, as it does without their packages; `make test` adds them.
 build:
@@ -69,6 +70,12 @@ soak:
 	@tools/configure build -Dtests=enabled
 	@tools/quietly ninja -C build
 	@tests/soak --seconds $(SECONDS) build
+
+bench:
+	@$(SETUP) build test
+	@tools/configure build -Dbench=true
+	@tools/quietly ninja -C build
+	@bench/all $(ARGS)
 
 install: build
 	@tools/configure build -Dprefix='$(PREFIX)'
