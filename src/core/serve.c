@@ -92,6 +92,22 @@ static int make_request(struct mkv_server *server,
     return error;
 }
 
+/* The server's own user may have as many as there are links for. */
+static bool has_room(const struct mkv_server *server, const struct mkv_server_link *link)
+{
+    size_t cursor = 0;
+    const struct mkv_server_link *other;
+    uint32_t n = 0;
+
+    if (link->n_requests == MKV_REQUESTS_MAX) {
+        return false;
+    }
+    while (link->user[0] != '\0' && (other = mkv_map_each(&server->links, &cursor)) != NULL) {
+        n += strcmp(other->user, link->user) == 0 ? other->n_requests : 0;
+    }
+    return n < MKV_USER_REQUESTS_MAX;
+}
+
 static int open_request(struct mkv_server *server,
                         struct mkv_now now,
                         struct mkv_server_link *link,
@@ -102,7 +118,7 @@ static int open_request(struct mkv_server *server,
 
     if (find_request(link, frame->id) != NULL) {
         error = MKV_E_UNEXPECTED;
-    } else if (link->n_requests == MKV_REQUESTS_MAX) {
+    } else if (!has_room(server, link)) {
         error = MKV_E_BUSY;
     } else {
         error = make_request(server, link, frame, &request);

@@ -35,13 +35,14 @@
 #define MKV_PROTOCOL_LOWEST  1U
 #define MKV_PROTOCOL_HIGHEST 1U
 
-#define MKV_SERVER_LINKS_MAX 1024U    /* one more is refused with BUSY */
-#define MKV_SESSIONS_MAX     4096U    /* one more: that of the client longest gone is forgotten */
-#define MKV_REQUESTS_MAX     16U      /* open at once on a link; one more is refused with BUSY */
-#define MKV_LINK_SILENCE_MS  30000    /* a link that said nothing for this long is closed */
-#define MKV_LINK_LOGIN_MS    10000    /* ... or did not log in within this time */
-#define MKV_RESUME_MS        86400000 /* a session can be resumed for this long */
-#define MKV_PROBE_MS         1000     /* how often a full disk is tried again */
+#define MKV_SERVER_LINKS_MAX  1024U    /* one more is refused with BUSY */
+#define MKV_SESSIONS_MAX      4096U    /* one more: that of the client longest gone is forgotten */
+#define MKV_REQUESTS_MAX      16U      /* open at once on a link; one more is refused with BUSY */
+#define MKV_USER_REQUESTS_MAX 64U      /* open at once on all links of one user; one more: BUSY */
+#define MKV_LINK_SILENCE_MS   30000    /* a link that said nothing for this long is closed */
+#define MKV_LINK_LOGIN_MS     10000    /* ... or did not log in within this time */
+#define MKV_RESUME_MS         86400000 /* a session can be resumed for this long */
+#define MKV_PROBE_MS          1000     /* how often a full disk is tried again */
 
 #define MKV_LINK_OUT (UINT64_C(1) << 62) /* links that we dial have this number, or a greater one */
 

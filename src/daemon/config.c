@@ -19,7 +19,9 @@
 #define ACK_WINDOW_MS_MAX 1000
 #define PING_MS           10000
 #define PING_S_MAX        3600
-#define STORE_MAX_MIB_MAX (UINT64_C(1) << 24) /* 16 TiB */
+#define EACH_MAX          1024
+#define PER_SECOND_MAX    10000
+#define STORE_MAX_MIB_MAX (1U << 24) /* 16 TiB */
 
 /* --- One setting -------------------------------------------------------------------------- */
 
@@ -259,28 +261,46 @@ static int set_ack_window(struct mkv_daemon_config *config, const char *text, st
     return 0;
 }
 
+/* 1 to @max. */
+static int set_count(
+    uint32_t *out, const char *text, uint32_t max, const char *what, struct mkv_why *why)
+{
+    uint64_t count = 0;
+
+    if (read_number(text, max, &count) != 0 || count == 0) {
+        return mkv_why_error(why, MKV_E_BAD_NUMBER, "%s is 1 to %u, not '%s'", what, max, text);
+    }
+    *out = (uint32_t)count;
+    return 0;
+}
+
 static int set_store_max(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
 {
-    uint64_t mib = 0;
+    uint32_t mib = 0;
+    int error = set_count(&mib, text, STORE_MAX_MIB_MAX, "store-max, in MiB,", why);
 
-    if (read_number(text, STORE_MAX_MIB_MAX, &mib) != 0 || mib == 0) {
-        return mkv_why_error(why, MKV_E_BAD_NUMBER,
-                             "store-max is a number of MiB, 1 or more, not '%s'", text);
-    }
-    config->store_max = mib << 20;
-    return 0;
+    config->store_max = (uint64_t)mib << 20;
+    return error;
+}
+
+static int set_each(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+{
+    return set_count(&config->links_per_address, text, EACH_MAX, "links-per-address", why);
+}
+
+static int set_per_second(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+{
+    return set_count(&config->handshakes_per_second, text, PER_SECOND_MAX, "handshakes-per-second",
+                     why);
 }
 
 static int set_ping(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
 {
-    uint64_t seconds = 0;
+    uint32_t seconds = 0;
+    int error = set_count(&seconds, text, PING_S_MAX, "ping, in seconds,", why);
 
-    if (read_number(text, PING_S_MAX, &seconds) != 0 || seconds == 0) {
-        return mkv_why_error(why, MKV_E_BAD_NUMBER, "ping is 1 to %d seconds, not '%s'", PING_S_MAX,
-                             text);
-    }
     config->ping_ms = (int64_t)seconds * 1000;
-    return 0;
+    return error;
 }
 
 static int set_verbose(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
@@ -334,6 +354,8 @@ static const struct setting settings[] = {
     {"clock", set_clock, NULL},
     {"ack-window", set_ack_window, NULL},
     {"store-max", set_store_max, NULL},
+    {"links-per-address", set_each, NULL},
+    {"handshakes-per-second", set_per_second, NULL},
     {"verbose", set_verbose, NULL},
     {"ping", set_ping, NULL},
     {"join-file", set_join_file, NULL},

@@ -46,6 +46,8 @@ struct mkv_daemon_config {
     int64_t ack_window_ms;
     enum mkv_clock_trust clock;
     uint64_t store_max;                  /* bytes; 0: the store's default */
+    uint32_t links_per_address;          /* 0: the default of io/door.h */
+    uint32_t handshakes_per_second;      /* likewise */
     int64_t ping_ms;                     /* how often servers tell each other that they are there */
     bool guard;                          /* the broker asks for credentials ... */
     char guard_key[MKV_DAEMON_TEXT_MAX]; /* ... by this key; empty: one of our own */

@@ -51,5 +51,9 @@ const char mkv_config_help[] =
     "  ack-window: 2      milliseconds that updates wait to be stored together\n"
     "  clock: auto        whether the clock is to be trusted: auto, always, never\n"
     "  store-max: 65536   MiB that the store may grow to\n"
+    "  links-per-address: 16\n"
+    "                     links from one address over tls://, or of one other user over unix:\n"
+    "  handshakes-per-second: 50\n"
+    "                     logins over tls:// that may begin; others wait\n"
     "\n"
     "example: moat-kvd --name attic --broker mqtt://192.0.2.1 --state /srv/moat-kv\n";

@@ -12,6 +12,7 @@
 #include "daemon/quarantine.h"
 #include "io/backoff.h"
 #include "io/broker.h"
+#include "io/door.h"
 #include "io/link.h"
 #include "io/listener.h"
 #include "io/loop.h"
@@ -69,6 +70,7 @@ struct daemon {
     uint64_t n_connections;     /* numbers given out */
     struct mkv_server_node *node;
     struct mkv_backoff backoff; /* of logins */
+    struct mkv_door door;       /* of links */
     uint8_t fake_key[32];       /* of users that there are not */
     struct mkv_timer resubscribe;
     uint32_t asked;          /* bits: our subscriptions on the present connection that are ... */

@@ -218,6 +218,9 @@ int mkv_daemon_open_listeners(struct daemon *daemon, struct mkv_why *why)
 
     options.link.tls = daemon->tls;
     options.mode = daemon->config->socket_mode;
+    options.door = &daemon->door;
+    daemon->door.each = daemon->config->links_per_address;
+    daemon->door.per_s = daemon->config->handshakes_per_second;
     for (uint32_t i = 0; i < daemon->config->n_listen && error == 0; i++) {
         error = mkv_listener_new(daemon->loop, &daemon->config->listen[i], &options, why,
                                  &daemon->listeners[i]);

@@ -102,15 +102,12 @@ static int begin(struct daemon *daemon, struct connection *connection)
     return error != 0 ? error : mkv_sasl_server_new(&options, &connection->sasl);
 }
 
-/* The address without its port, then the user: one who forgot the password keeps nobody else out. */
+/* Where from, then the user: one who forgot the password keeps nobody else out. */
 static struct mkv_bytes who(const struct connection *connection, char *out, size_t size)
 {
-    const struct mkv_peer *peer = mkv_link_peer(connection->link);
-    const char *port = peer->is_unix ? NULL : strrchr(peer->text, ':');
     const char *user = connection->sasl != NULL ? mkv_sasl_user(connection->sasl) : "";
-    int len = (int)(port != NULL ? (size_t)(port - peer->text) : strcspn(peer->text, "p"));
 
-    (void)snprintf(out, size, "%.*s %s", len, peer->text, user);
+    (void)snprintf(out, size, "%s %s", mkv_link_peer(connection->link)->origin, user);
     return mkv_bytes_of(out);
 }
 
@@ -121,7 +118,7 @@ static int step(struct daemon *daemon,
                 bool *ret_done)
 {
     int64_t now_ms = mkv_clock_monotonic_ms();
-    char name[MKV_LINK_PEER_MAX + MKV_SCRAM_USER_MAX + 2];
+    char name[MKV_LINK_ORIGIN_MAX + MKV_SCRAM_USER_MAX + 2];
     int error = mkv_sasl_step(connection->sasl, message, answer, ret_done);
     struct mkv_bytes key = who(connection, name, sizeof(name));
 

@@ -1,26 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "io/backoff.h"
 
-#include <sodium.h>
-#include <string.h>
-
-#include "io/entropy.h"
-
-/* Keyed, so that nobody can choose names that fall on another's. */
-static uint64_t hash_of(struct mkv_bytes who)
-{
-    static uint8_t key[crypto_shorthash_KEYBYTES];
-    static const uint8_t none[crypto_shorthash_KEYBYTES];
-    uint8_t hash[crypto_shorthash_BYTES];
-    uint64_t number;
-
-    if (memcmp(key, none, sizeof(key)) == 0) {
-        mkv_entropy_fill(key, sizeof(key));
-    }
-    (void)crypto_shorthash(hash, who.at, who.len, key);
-    memcpy(&number, hash, sizeof(number));
-    return number;
-}
+#include "io/hash.h"
 
 /* Its index; backoff->n: it has not failed. */
 static uint32_t find(const struct mkv_backoff *backoff, uint64_t hash)
@@ -35,7 +16,7 @@ static uint32_t find(const struct mkv_backoff *backoff, uint64_t hash)
 
 int64_t mkv_backoff_left_ms(const struct mkv_backoff *backoff, struct mkv_bytes who, int64_t now_ms)
 {
-    uint32_t found = find(backoff, hash_of(who));
+    uint32_t found = find(backoff, mkv_hash_of(who));
     const struct mkv_backoff_entry *entry = &backoff->at[found];
     int64_t wait_ms = MKV_BACKOFF_MIN_MS;
 
@@ -71,7 +52,7 @@ static struct mkv_backoff_entry *make_room(struct mkv_backoff *backoff)
 
 void mkv_backoff_failed(struct mkv_backoff *backoff, struct mkv_bytes who, int64_t now_ms)
 {
-    uint64_t hash = hash_of(who);
+    uint64_t hash = mkv_hash_of(who);
     uint32_t found = find(backoff, hash);
     bool is_new = found == backoff->n;
     struct mkv_backoff_entry *entry = is_new ? make_room(backoff) : &backoff->at[found];
@@ -87,7 +68,7 @@ void mkv_backoff_failed(struct mkv_backoff *backoff, struct mkv_bytes who, int64
 
 void mkv_backoff_succeeded(struct mkv_backoff *backoff, struct mkv_bytes who)
 {
-    uint32_t found = find(backoff, hash_of(who));
+    uint32_t found = find(backoff, mkv_hash_of(who));
 
     if (found < backoff->n) {
         backoff->at[found] = backoff->at[--backoff->n];

@@ -24,7 +24,8 @@
 #define STABLE_MS       60000 /* what ran longer is not held against it */
 #define SOCKET_NAME     "broker.sock"
 #define CONFIG_NAME     "broker.conf"
-#define WORDS_MAX       3U /* last lines that are kept as its last words */
+#define CONNECTIONS_MAX 4608U /* on each listener: a session each (MKV_SESSIONS_MAX), and others */
+#define WORDS_MAX       3U    /* last lines that are kept as its last words */
 #define WORD_LEN        120U
 #define PACKET_MAX      (MKV_UPDATE_MAX + MKV_TOPIC_MAX + 1024U) /* an update with its topic */
 #define PLUGIN_MAX      512U
@@ -113,10 +114,12 @@ static void format_listeners(const struct mkv_broker *broker, char *out, size_t 
 
     out[0] = '\0';
     if (broker->options.unix_socket) {
-        len = (size_t)snprintf(out, size, "listener 0 " SOCKET_NAME "\n");
+        len = (size_t)snprintf(out, size, "listener 0 " SOCKET_NAME "\nmax_connections %u\n",
+                               CONNECTIONS_MAX);
     }
     if (broker->options.tcp) {
-        (void)snprintf(out + len, size - len, "listener %u 127.0.0.1\n", (unsigned)broker->port);
+        (void)snprintf(out + len, size - len, "listener %u 127.0.0.1\nmax_connections %u\n",
+                       (unsigned)broker->port, CONNECTIONS_MAX);
     }
 }
 

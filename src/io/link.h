@@ -34,6 +34,7 @@
 #define MKV_LINK_SECURE_MS  10000             /* an accepted one has so long for its TLS */
 #define MKV_LINK_CLOSE_MS   2000 /* a closing link whose peer does not read is cut after this */
 #define MKV_LINK_PEER_MAX   64U
+#define MKV_LINK_ORIGIN_MAX 48U
 
 struct mkv_link;
 
@@ -47,6 +48,8 @@ struct mkv_peer {
     gid_t gid;
     pid_t pid;
     char text[MKV_LINK_PEER_MAX]; /* "uid 1000 pid 4711", "192.0.2.7:51324", "[::1]:51324" */
+    /* What is the same for all links that count as one's: "uid 1000", "192.0.2.7", "2001:db8:0:7::/64". */
+    char origin[MKV_LINK_ORIGIN_MAX];
 };
 
 /*

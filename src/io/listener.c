@@ -8,6 +8,7 @@
 #include "base/assert.h"
 #include "base/buf.h"
 #include "base/mem.h"
+#include "io/clock.h"
 #include "io/socket.h"
 
 #define MODE_DEFAULT  0600
@@ -42,14 +43,35 @@ static void release(void *context)
     }
 }
 
-static void on_link_released(void *context)
-{
-    struct mkv_listener *listener = context;
+/* An accepted link; the door goes by where it is from. */
+struct accepted {
+    struct mkv_listener *listener;
+    char origin[MKV_LINK_ORIGIN_MAX]; /* empty: it does not count */
+};
 
+static void leave(struct accepted *accepted)
+{
+    if (accepted->origin[0] != '\0') {
+        mkv_door_leave(accepted->listener->options.door, mkv_bytes_of(accepted->origin));
+    }
+    mkv_mem_free(accepted);
+}
+
+static void forget_link(struct mkv_listener *listener)
+{
     listener->n_links--;
     if (listener->freed) {
         mkv_task_defer(listener->loop, &listener->task);
     }
+}
+
+static void on_link_released(void *context)
+{
+    struct accepted *accepted = context;
+    struct mkv_listener *listener = accepted->listener;
+
+    leave(accepted);
+    forget_link(listener);
 }
 
 static void on_refused_released(void *context)
@@ -57,7 +79,7 @@ static void on_refused_released(void *context)
     struct mkv_listener *listener = context;
 
     listener->n_refusing--;
-    on_link_released(listener);
+    forget_link(listener);
 }
 
 /* Where @link is kept; NULL finds a free place.  There is one whenever this is called. */
@@ -176,6 +198,60 @@ static void secure(struct mkv_listener *listener, struct mkv_link *link)
     mkv_link_own(link, &events, listener);
 }
 
+static void turn_away(struct mkv_listener *listener, int fd)
+{
+    if (listener->options.link.tls == NULL) {
+        refuse(listener, fd);
+    } else {
+        (void)close(fd); /* to say why would cost more than it is worth */
+    }
+}
+
+/* Those whom the server belongs to are not counted: they need not break in. */
+static bool is_counted(const struct mkv_listener *listener, const struct mkv_peer *peer)
+{
+    if (listener->options.door == NULL) {
+        return false;
+    }
+    return peer->is_unix ? peer->uid != geteuid() && peer->uid != 0
+                         : listener->options.link.tls != NULL;
+}
+
+/* NULL: it has to stay outside. */
+static struct accepted *let_in(struct mkv_listener *listener, int fd)
+{
+    struct accepted *accepted = mkv_mem_alloc(sizeof(*accepted));
+    struct mkv_peer peer;
+
+    if (accepted == NULL) {
+        return NULL;
+    }
+    accepted->listener = listener;
+    mkv_socket_peer(fd, &peer);
+    if (is_counted(listener, &peer)) {
+        if (!mkv_door_enter(listener->options.door, mkv_bytes_of(peer.origin))) {
+            mkv_mem_free(accepted);
+            return NULL;
+        }
+        memcpy(accepted->origin, peer.origin, sizeof(peer.origin));
+    }
+    return accepted;
+}
+
+/* Others wait in the kernel's queue. */
+static void slow_down(struct mkv_listener *listener)
+{
+    int64_t pause_ms = 0;
+
+    if (listener->options.door != NULL) {
+        pause_ms = mkv_door_handshake(listener->options.door, mkv_clock_monotonic_ms());
+    }
+    if (pause_ms > 0) {
+        (void)evconnlistener_disable(listener->acceptor);
+        mkv_timer_set(&listener->back_off, pause_ms);
+    }
+}
+
 static void on_accept(struct evconnlistener *acceptor,
                       evutil_socket_t fd,
                       struct sockaddr *peer,
@@ -183,25 +259,27 @@ static void on_accept(struct evconnlistener *acceptor,
                       void *context)
 {
     struct mkv_listener *listener = context;
+    struct accepted *accepted = NULL;
     struct mkv_link *link;
 
     (void)acceptor;
     (void)peer;
     (void)peer_len;
-    if (mkv_listener_n_links(listener) >= listener->options.links_max) {
-        if (listener->options.link.tls == NULL) {
-            refuse(listener, (int)fd);
-        } else {
-            (void)close((int)fd); /* to say why would cost more than it is worth */
-        }
+    if (mkv_listener_n_links(listener) < listener->options.links_max) {
+        accepted = let_in(listener, (int)fd);
+    }
+    if (accepted == NULL) {
+        turn_away(listener, (int)fd);
         return;
     }
     if (mkv_link_accept(listener->loop, (int)fd, &listener->options.link, on_link_released,
-                        listener, &link) != 0) {
+                        accepted, &link) != 0) {
+        leave(accepted);
         return; /* no memory: the peer sees it closed and comes again */
     }
     listener->n_links++;
     if (listener->options.link.tls != NULL) {
+        slow_down(listener);
         secure(listener, link);
     } else {
         listener->options.accepted(listener->options.context, link);

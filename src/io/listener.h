@@ -14,6 +14,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "io/address.h"
+#include "io/door.h"
 #include "io/link.h"
 #include "io/loop.h"
 #include "io/why.h"
@@ -34,6 +35,7 @@ struct mkv_listener_options {
     void *context;
     struct mkv_link_options link; /* its tls is needed, and used, if the address is TLS */
     uint32_t links_max;           /* more at a time are refused; 0: the default */
+    struct mkv_door *door;        /* borrowed: who else is refused, or has to wait; NULL: nobody */
     mode_t mode;                  /* of a unix socket; 0: 0600 */
     struct mkv_bytes refusal;     /* an encoded frame to tell them; copied; may be empty */
 };

@@ -283,6 +283,22 @@ static void describe_unix(int fd, struct mkv_peer *peer)
     peer->pid = ids.pid;
     (void)snprintf(peer->text, sizeof(peer->text), "uid %u pid %d", (unsigned)ids.uid,
                    (int)ids.pid);
+    (void)snprintf(peer->origin, sizeof(peer->origin), "uid %u", (unsigned)ids.uid);
+}
+
+/* Of IPv6 whoever has one address has all of the last 64 bits. */
+static void find_origin(const struct in6_addr *v6, const char *host, struct mkv_peer *peer)
+{
+    char net[INET6_ADDRSTRLEN] = "?";
+    struct in6_addr first = {0};
+
+    if (v6 == NULL || IN6_IS_ADDR_V4MAPPED(v6)) {
+        (void)snprintf(peer->origin, sizeof(peer->origin), "%s", host);
+        return;
+    }
+    memcpy(&first, v6, 8);
+    (void)inet_ntop(AF_INET6, &first, net, sizeof(net));
+    (void)snprintf(peer->origin, sizeof(peer->origin), "%s/64", net);
 }
 
 static void describe_tcp(const struct sockaddr_storage *address, struct mkv_peer *peer)
@@ -303,6 +319,7 @@ static void describe_tcp(const struct sockaddr_storage *address, struct mkv_peer
     }
     (void)snprintf(peer->text, sizeof(peer->text), is_v6 ? "[%s]:%u" : "%s:%u", host,
                    (unsigned)port_of(address));
+    find_origin(is_v6 ? &v6.sin6_addr : NULL, host, peer);
 }
 
 void mkv_socket_peer(int fd, struct mkv_peer *ret_peer)

@@ -115,6 +115,20 @@ static bool exists(const struct house *house, const char *name)
 
 static const struct mkv_broker_options both = {.unix_socket = true, .tcp = true};
 
+static unsigned count_lines(const char *name, const char *wanted)
+{
+    char line[512];
+    unsigned n = 0;
+    FILE *file = fopen(name, "re");
+
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file) != NULL) {
+        n += strcmp(line, wanted) == 0;
+    }
+    (void)fclose(file);
+    return n;
+}
+
 static void test_start_and_stop(void **state)
 {
     struct house house = {0};
@@ -134,6 +148,8 @@ static void test_start_and_stop(void **state)
     (void)snprintf(config, sizeof(config), "%s/broker.conf", house.directory);
     assert_int_equal(stat(config, &status), 0);
     assert_int_equal(status.st_mode & 07777, 0600);
+    assert_int_equal(count_lines(config, "max_connections 4608\n"),
+                     2); /* it is each listener's own */
 
     pid_t pid = mkv_broker_pid(house.broker);
 

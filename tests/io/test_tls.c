@@ -417,6 +417,42 @@ static void test_silent_crowd(void **state)
     secure_free(&secure);
 }
 
+/* One address has its share of links, and all together begin so many handshakes a second. */
+static void test_door(void **state)
+{
+    static struct mkv_door door;
+    struct secure secure = {.rig = rig_new()};
+    struct rig *rig = secure.rig;
+    int64_t began_ms = mkv_clock_monotonic_ms();
+    int fds[24];
+    char byte;
+
+    (void)state;
+    door = (struct mkv_door){.each = 24, .per_s = 20};
+    secure.paper = make_paper(rig, "server", "127.0.0.1");
+    secure.server = server_tls(&secure.paper, NULL);
+    rig_listen(rig, (struct mkv_listener_options){.link.tls = secure.server, .door = &door},
+               "tls://127.0.0.1:0");
+    for (unsigned i = 0; i < 24; i++) {
+        fds[i] = connect_raw(mkv_listener_address(rig->listener)->port);
+    }
+    rig_until(rig->loop, mkv_listener_n_links(rig->listener) == 24);
+    assert_true(mkv_clock_monotonic_ms() - began_ms >= 150); /* four more than at once */
+
+    int more = connect_raw(mkv_listener_address(rig->listener)->port);
+
+    rig_until(rig->loop, recv(more, &byte, 1, MSG_DONTWAIT) == 0);
+    (void)close(more);
+    assert_int_equal(mkv_listener_n_links(rig->listener), 24);
+    (void)close(fds[0]);
+    rig_until(rig->loop, mkv_listener_n_links(rig->listener) == 23);
+    accepted(&secure, client_tls(secure.paper.certificate, NULL));
+    for (unsigned i = 1; i < 24; i++) {
+        (void)close(fds[i]);
+    }
+    secure_free(&secure);
+}
+
 /* Each side talks to one without TLS. */
 static void test_no_tls(void **state)
 {
@@ -518,6 +554,7 @@ int main(void)
         cmocka_unit_test(test_binding),
         cmocka_unit_test(test_greeting),
         cmocka_unit_test(test_silent_crowd),
+        cmocka_unit_test(test_door),
         cmocka_unit_test(test_no_tls),
         cmocka_unit_test(test_silent_server),
         cmocka_unit_test(test_files),

@@ -236,6 +236,45 @@ static void test_told(void **state)
     assert_int_equal(world_count(&world, 2, MKV_FRAME_RIGHTS), 2);
 }
 
+/* At the limit, one beyond, others, and once there is room again. */
+static void test_requests_of_a_user(void **state)
+{
+    static const uint8_t root_path[] = {0x80};
+    struct mkv_frame follow = {
+        .kind = MKV_FRAME_CONFLICTS,
+        .conflicts = {.path = mkv_bytes(root_path, 1), .flags = MKV_CONFLICTS_FOLLOW, .credit = 1}};
+    struct mkv_frame cancel = {.kind = MKV_FRAME_CANCEL, .id = 1};
+    uint32_t each = MKV_USER_REQUESTS_MAX / 5 + 1;
+
+    (void)state;
+    put(":n.users.bob", "\xa1\x65roles\x81\x65guest");
+    put(":n.acl.guest.#", "\x61r");
+    assert_true(each < MKV_REQUESTS_MAX);
+    for (uint64_t link = 2; link <= 7; link++) {
+        log_in_by_password(link, link < 7 ? "bob" : "ann");
+    }
+    for (uint32_t i = 0; i < MKV_USER_REQUESTS_MAX; i++) {
+        follow.id = i + 1;
+        world_send(&world, 2 + i / each, &follow);
+    }
+    for (uint64_t link = 2; link <= 6; link++) {
+        assert_null(world_last(&world, link, MKV_FRAME_ERROR));
+    }
+    follow.id = 1000;
+    world_send(&world, 6, &follow);
+    assert_int_equal(world_last(&world, 6, MKV_FRAME_ERROR)->error.code, MKV_E_BUSY);
+    assert_int_equal(world_last(&world, 6, MKV_FRAME_ERROR)->id, 1000);
+    world_send(&world, 7, &follow); /* she may not read, but it is not too much */
+    assert_int_equal(world_last(&world, 7, MKV_FRAME_ERROR)->error.code, MKV_E_NOT_AUTHORISED);
+    world_send(&world, 1, &follow);
+    assert_null(world_last(&world, 1, MKV_FRAME_ERROR));
+    world_send(&world, 2, &cancel);
+    world_forget(&world);
+    follow.id = 1001;
+    world_send(&world, 6, &follow);
+    assert_null(world_last(&world, 6, MKV_FRAME_ERROR));
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -248,6 +287,7 @@ int main(void)
         CASE(test_password_meanwhile),
         CASE(test_rollback),
         CASE(test_told),
+        CASE(test_requests_of_a_user),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
