@@ -113,6 +113,28 @@ static void credentials_expire_in_their_second(void **state)
     assert_int_equal(login("s:1:9223372036854775807", ":own", NOW_S, &peer), MKV_GUARD_ALLOW);
 }
 
+/*
+ * Whoever has no password gets the same answer, by the same work, whether there is such a user or not:
+ * users are looked for only behind it.
+ */
+static void passwords_come_before_users(void **state)
+{
+    static const char *const users[] = {"ann", "eve", ":own"};
+    struct mkv_guard_peer peer;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(users) / sizeof(users[0]); i++) {
+        struct mkv_judgement judgement =
+            mkv_guard_login(&guard, at(NOW_S), text("s:1:0"), text(users[i]),
+                            text("00000000000000000000000000000000"), &peer);
+
+        assert_int_equal(judgement.answer, MKV_GUARD_DENY);
+        assert_string_equal(judgement.why, "has a wrong password");
+    }
+    assert_int_equal(login("s:1:0", "eve", NOW_S, &peer), MKV_GUARD_DENY);
+    assert_int_equal(login("s:1:0", "ann", NOW_S, &peer), MKV_GUARD_ALLOW);
+}
+
 static void tocks_are_bound_by_the_clock(void **state)
 {
     const uint64_t bound = TOCK(NOW_S) + (UINT64_C(1) << 32);
@@ -313,6 +335,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_GUARD(credentials_expire_in_their_second),
+        WITH_GUARD(passwords_come_before_users),
         WITH_GUARD(tocks_are_bound_by_the_clock),
         WITH_GUARD(tocks_follow_the_servers),
         WITH_GUARD(budgets_fill_up_again),

@@ -15,8 +15,8 @@
 #include "wire/update.h"
 
 #define N_PEERS   5U
-#define N_CHANGES 60U
-#define N_ASKED   400U /* between two changes */
+#define N_CHANGES 40U
+#define N_ASKED   200U /* between two changes */
 
 static const uint8_t secret[MKV_GUARD_KEY_LEN] = {9};
 static const struct mkv_guard_limits limits = {.messages = {.burst = 1000000, .per_s = 1}};
