@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include <yaml.h>
 
+#include "base/assert.h"
 #include "base/limits.h"
 #include "daemon/advertise.h"
 #include "daemon/cert.h"
@@ -19,8 +20,7 @@
 #define ACK_WINDOW_MS_MAX 1000
 #define PING_MS           10000
 #define PING_S_MAX        3600
-#define EACH_MAX          1024
-#define PER_SECOND_MAX    10000
+#define COUNT_MAX         1024
 #define STORE_MAX_MIB_MAX (1U << 24) /* 16 TiB */
 
 /* --- One setting -------------------------------------------------------------------------- */
@@ -285,13 +285,12 @@ static int set_store_max(struct mkv_daemon_config *config, const char *text, str
 
 static int set_each(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
 {
-    return set_count(&config->links_per_address, text, EACH_MAX, "links-per-address", why);
+    return set_count(&config->links_per_address, text, COUNT_MAX, "links-per-address", why);
 }
 
 static int set_per_second(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
 {
-    return set_count(&config->handshakes_per_second, text, PER_SECOND_MAX, "handshakes-per-second",
-                     why);
+    return set_count(&config->handshakes_per_second, text, COUNT_MAX, "handshakes-per-second", why);
 }
 
 static int set_ping(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
@@ -574,7 +573,7 @@ static enum mkv_config_verdict read_options(int argc,
             config->accept_restored = true;
         } else if (code == OPTION_SETTING) {
             const struct setting *setting = find_setting(options[index].name);
-
+            MKV_ASSERT(setting != NULL); /* each option is one */
             uint32_t bit = 1U << (setting - settings);
 
             if (setting->clear != NULL && (given & bit) == 0) { /* replaces the file's */

@@ -7,6 +7,7 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -266,6 +267,15 @@ static void raise_file_limit(void)
     }
 }
 
+/* Keys and values are nothing for a core dump, nor for other processes of the same user. */
+static void keep_memory_private(void)
+{
+    const struct rlimit none = {0, 0};
+
+    (void)setrlimit(RLIMIT_CORE, &none); /* for the broker, too; what is refused here ... */
+    (void)prctl(PR_SET_DUMPABLE, 0);     /* ... is still done here */
+}
+
 /* Until the node tells who else there is, the guard knows the servers and their owner. */
 static int prepare_guard(struct daemon *daemon, struct mkv_why *why)
 {
@@ -286,6 +296,7 @@ static int prepare_kin(struct daemon *daemon, struct mkv_why *why)
 static int start(struct daemon *daemon, struct mkv_why *why)
 {
     raise_file_limit();
+    keep_memory_private();
 
     int error = mkv_loop_new(&daemon->loop);
 
