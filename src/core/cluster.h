@@ -346,6 +346,8 @@ void mkv_pull_time(struct mkv_server *server, struct mkv_now now);
 bool mkv_pull_own_cluster(const struct mkv_server *server);
 /* From now on this server is new to them: whoever crashes before it has joined must not pass for one who had. */
 int mkv_pull_begin_anew(struct mkv_server *server) MKV_MUST_CHECK;
+/* They have vouched: our own floor says nothing any more if theirs is another's, or they went back. */
+void mkv_pull_give_up_floor(struct mkv_server *server);
 /* Turns to their list of members; @own_cluster: it is that of our own. */
 int mkv_pull_find_members(struct mkv_pull *pull, bool own_cluster) MKV_MUST_CHECK;
 /* Their list of members is here; *ret_goes_on: all else may be taken from them as well. */

@@ -343,6 +343,9 @@ static int start_alone(struct mkv_server *server, struct mkv_now now)
          !mkv_members_active_as(&cluster->members, own, server->config.name))) {
         error = mkv_cluster_set_member(server, now, own, server->config.name, true);
     }
+    if (memcmp(cluster->joined_in, mkv_members_cluster(&cluster->members), MKV_UUID_LEN) != 0) {
+        mkv_floor_go_over(&cluster->floor, 0); /* it was agreed upon in another cluster */
+    }
     return error != 0 ? error : get_ready(server, now, "no other server is here");
 }
 

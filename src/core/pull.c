@@ -419,9 +419,7 @@ static int take_vouched(struct mkv_server *server,
     if (!vouched->known) {
         error = mkv_pull_begin_anew(server);
     }
-    if (!mkv_pull_own_cluster(server)) {
-        mkv_floor_go_over(&cluster->floor, vouched->floor);
-    }
+    mkv_pull_give_up_floor(server);
     mkv_past_clear(&cluster->past); /* what was merged before may lie below their horizon */
     mkv_tock_see(&server->tock, vouched->tock);
     mkv_floor_raise_horizon(&cluster->floor, vouched->horizon);

@@ -33,6 +33,25 @@ int mkv_pull_begin_anew(struct mkv_server *server)
                                  mkv_pull_own_cluster(server) ? cluster->n_joined : 0);
 }
 
+/*
+ * Among the same servers a horizon is never below a floor: so the other one was put back to an earlier
+ * state, and told to start with that.  What it has accepted up to our floor since would be skipped here,
+ * and as we have the greater floor, it would then set that aside.
+ */
+static bool has_gone_back(const struct mkv_server *server)
+{
+    const struct mkv_pull *pull = &server->cluster.pull;
+
+    return pull->anew && pull->horizon < server->cluster.floor.floor;
+}
+
+void mkv_pull_give_up_floor(struct mkv_server *server)
+{
+    if (!mkv_pull_own_cluster(server) || has_gone_back(server)) {
+        mkv_floor_go_over(&server->cluster.floor, server->cluster.pull.floor);
+    }
+}
+
 int mkv_pull_find_members(struct mkv_pull *pull, bool own_cluster)
 {
     struct mkv_buf from;

@@ -359,6 +359,101 @@ static void test_members_below_the_floor(void **state)
     mkv_buf_deinit(&key);
 }
 
+static void put_back(unsigned i, struct mkv_disk *copy)
+{
+    assert_int_equal(mkv_disk_restore(cluster.at[i].disk, copy), 0);
+    mkv_disk_free(copy);
+}
+
+/*
+ * Both are put back, and s0 is told to start with that, from before the floor of s1.  What it takes
+ * then is not lost to that floor, which s1 has of an agreement that s0 knows nothing of.
+ */
+static void test_a_voucher_that_went_back(void **state)
+{
+    struct mkv_disk *copies[2];
+    uint64_t floor;
+
+    (void)state;
+    start_many(2);
+    assert_int_equal(mkv_disk_snapshot(cluster.at[0].disk, &copies[0]), 0);
+    raise_floor(2);
+    floor = floor_of(1);
+    assert_int_equal(mkv_disk_snapshot(cluster.at[1].disk, &copies[1]), 0);
+    write_at(1, "later", "x");
+    cluster_crash(&cluster, 0);
+    cluster_crash(&cluster, 1);
+    put_back(0, copies[0]);
+    put_back(1, copies[1]);
+    cluster.at[0].accept_restored = true;
+    cluster_start(&cluster, 0);
+    run(10000);
+    assert_true(cluster_ready(&cluster, 0));
+    assert_true(floor_of(0) < floor);
+    cluster_give(&cluster, 0, "v", "since", floor - 1, "s9", 1, 1);
+    assert_held(0, "v", "since");
+    cluster_start(&cluster, 1);
+    assert_true(cluster.at[1].report.restored);
+    assert_true(cluster_heal(&cluster, 5000));
+    run(FOUND);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_held(i, "v", "since");
+        assert_null(cluster.at[i].set_aside);
+        assert_false(cluster_said(&cluster, i, HEALED));
+    }
+}
+
+/* s1 was let in by s2 and its link broke after @n frames; now it is told to start alone. */
+static bool start_alone_elsewhere(unsigned n, unsigned *n_elsewhere)
+{
+    struct mkv_disk *copy;
+    uint8_t uuid[16];
+
+    start_many(2);
+    raise_floor(2);
+    assert_int_equal(mkv_disk_snapshot(cluster.at[1].disk, &copy), 0);
+    write_at(1, "later", "x");
+    cluster_crash(&cluster, 0);
+    cluster_crash(&cluster, 1);
+    cluster.at[2].alone = true;
+    cluster_start(&cluster, 2);
+    run(1000);
+    put_back(1, copy);
+    cluster.at[1].break_in = n;
+    cluster_start(&cluster, 1);
+    for (unsigned i = 0; i < 50 && cluster.at[1].break_in > 0; i++) {
+        run(20);
+    }
+    cluster_crash(&cluster, 2);
+    run(1);
+    cluster_crash(&cluster, 1);
+    cluster.at[1].accept_restored = true;
+    cluster_start(&cluster, 1);
+    run(30000);
+    assert_true(cluster_ready(&cluster, 1));
+    cluster_uuid(2, uuid);
+    if (memcmp(cluster.at[1].ping.cluster, uuid, sizeof(uuid)) == 0) {
+        ++*n_elsewhere;
+        assert_int_equal(floor_of(1), 0);
+    } else {
+        assert_true(floor_of(1) > 0);
+    }
+    return cluster.at[1].break_in == 0;
+}
+
+/* What was agreed upon in one cluster says nothing in another. */
+static void test_alone_in_another_cluster(void **state)
+{
+    unsigned n_elsewhere = 0;
+    unsigned n = 1;
+
+    for (; n < 12 && start_alone_elsewhere(n, &n_elsewhere); n++) {
+        (void)teardown(state);
+        (void)setup(state);
+    }
+    assert_true(n_elsewhere > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -370,6 +465,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_let_in_twice, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_voucher_that_is_put_back, setup, teardown),
         cmocka_unit_test_setup_teardown(test_go_over_twice, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_voucher_that_went_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_alone_in_another_cluster, setup, teardown),
         cmocka_unit_test_setup_teardown(test_members_come_first, setup, teardown),
         cmocka_unit_test_setup_teardown(test_members_below_the_floor, setup, teardown),
     };

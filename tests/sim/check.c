@@ -114,6 +114,65 @@ static void check_grows(
     }
 }
 
+static bool counts(const struct machine *machine, const struct machine *other)
+{
+    struct mkv_members members = {0};
+    bool active = mkv_members_refresh(&members, machine->store) == 0 &&
+                  mkv_members_active(&members, other->uuid);
+
+    mkv_members_deinit(&members);
+    return active;
+}
+
+/*
+ * One that is evicted and unaware is waited for no longer, and nobody inside has heard of whom it lets
+ * in: what these accept may lie below the floor that the others have agreed upon, and is set aside then.
+ */
+static bool is_outside(const struct machine *machine)
+{
+    return machine->evicted || machine->stray;
+}
+
+void check_vouched(struct sim *sim,
+                   const struct machine *machine,
+                   struct machine *joiner,
+                   const struct mkv_frame_vouched *vouched)
+{
+    bool known = false;
+
+    for (unsigned i = 0; i < sim->n_machines && !known; i++) {
+        const struct machine *other = &sim->machines[i];
+
+        known =
+            other != joiner && other->node != NULL && !is_outside(other) && counts(other, joiner);
+    }
+    joiner->stray = is_outside(machine) && !known;
+    if (!vouched->known && vouched->horizon < joiner->served.floor) {
+        joiner->served.floor = 0; /* nothing is left of what was agreed up to there */
+    }
+}
+
+/* Since all inside count it, their floor waits for it; and up to there it has what they have. */
+static bool has_come_in(const struct sim *sim, const struct machine *machine)
+{
+    bool any = false;
+
+    for (unsigned i = 0; i < sim->n_machines; i++) {
+        const struct machine *other = &sim->machines[i];
+
+        if (other == machine || is_outside(other) || !other->has_pinged ||
+            !same_cluster(&machine->ping, &other->ping)) {
+            continue;
+        }
+        if (!same_members(&machine->ping, &other->ping) ||
+            machine->ping.floor < other->ping.floor) {
+            return false;
+        }
+        any = true;
+    }
+    return any;
+}
+
 /*
  * It is one of them.  Of what it held in another cluster, it may have set values aside, and nobody
  * here has to know of the deletions.  The same holds of what it accepted alone with rows missing:
@@ -127,7 +186,7 @@ static void arrive(struct machine *machine)
         struct known *held = &machine->held.at[key];
 
         if (machine->parted[key] || !held->has || !held->head.present) {
-            *held = machine->last.at[key];
+            *held = is_outside(machine) ? (struct known){0} : machine->last.at[key];
         }
     }
     machine->moves = false;
@@ -166,6 +225,7 @@ void check_ping(struct sim *sim, struct machine *machine, const struct mkv_ping 
     }
     machine->ping = *ping;
     machine->has_pinged = ping->state == MKV_ACT_READY && machine_ready(machine);
+    machine->stray = machine->stray && !(machine->has_pinged && has_come_in(sim, machine));
     if (ping->floor > 0) {
         reach(&sim->reach, REACH_FLOOR);
     }
@@ -193,16 +253,6 @@ static bool same_sums(struct mkv_summary a, struct mkv_summary b)
 {
     return a.n_entries == b.n_entries && a.digest.high == b.digest.high &&
            a.digest.low == b.digest.low;
-}
-
-static bool counts(const struct machine *machine, const struct machine *other)
-{
-    struct mkv_members members = {0};
-    bool active = mkv_members_refresh(&members, machine->store) == 0 &&
-                  mkv_members_active(&members, other->uuid);
-
-    mkv_members_deinit(&members);
-    return active;
 }
 
 /* Two that have not met yet may have equal trees: they have members to write when they do. */

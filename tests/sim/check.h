@@ -10,11 +10,14 @@
  *     I5   to have what they held); since it is evicted, until it has heard of that and come back; if it
  *          joins another cluster, or has lost rows, what it sets aside meanwhile, and deletions; all, if
  *          another restored one is told to start instead.  What a disk that went back brought, if it had
- *          been deleted before.
+ *          been deleted before.  Of one that nobody knows but who let it in, evicted and unaware: until
+ *          the others count it, and it has their floor; and what such servers alone accepted, up to the
+ *          floor of those inside: one with a lesser floor takes it, and gives it up for that floor.
  *     ACK  of counters that were refused or void; after rows were lost, of what it then lacked.
  *     I6   among servers that do not count the same members: a floor waits for those it counts.  After
  *          several upsets for a while, until servers mend it; what that brings back had been deleted (I4).
- *     I7   the floor of a store that has lost rows starts again; of a lost or restored disk, all does.
+ *     I7   the floor of a store that has lost rows starts again, and of one that is let in anew by one
+ *          that was put back to below it; of a lost or restored disk, all does.
  *     I9   a server on a new disk, if clocks fail: only the clock tells it what numbers were given.
  *     I11  dots that several have written under, be it with other ticks alone: nobody can tell who knew of
  *          which.
@@ -51,6 +54,12 @@ void check_session(struct sim *sim,
 /* What a server says of itself only grows, and floor <= horizon <= tock (I7); and the frozen prefix
  * is the same everywhere (I6). */
 void check_ping(struct sim *sim, struct machine *machine, const struct mkv_ping *ping);
+
+/* @machine lets @joiner in. */
+void check_vouched(struct sim *sim,
+                   const struct machine *machine,
+                   struct machine *joiner,
+                   const struct mkv_frame_vouched *vouched);
 
 /* Whether several upsets have struck the list of members: then they may differ below the floor for a while. */
 bool check_may_differ(const struct sim *sim);

@@ -166,6 +166,7 @@ void machine_lose_disk(struct machine *machine)
     machine->sim->n_upsets++;
     machine->sim->n_disks_back++;
     machine->evicted = false;
+    machine->stray = false;
     machine->forgetful = true;
     machine->renewed = true;
     machine->last = (struct record){0};

@@ -107,6 +107,10 @@ static void overhear_frame(struct sim *sim,
         reach(&sim->reach, frame->nack.code == MKV_E_FUTURE ? REACH_NACK_FUTURE : REACH_NACK_VOID);
         oracle_excuse(sim, machine, link->seq, frame->nack.counter, frame->nack.counter);
         break;
+    case MKV_FRAME_VOUCHED:
+        check_vouched(sim, machine, &sim->machines[link->pipe->ends[1 - link->side].index],
+                      &frame->vouched);
+        break;
     case MKV_FRAME_CONFLICT:
         reach(&sim->reach, frame->conflict.class_ == 0 ? REACH_CONFLICT : REACH_CONFLICT_POSSIBLE);
         conflict_told(sim, machine, frame);

@@ -70,6 +70,7 @@ struct machine {
     bool exists;  /* it has been started at least once */
     bool gone;    /* it will not come back: evicted, or ended for good */
     bool evicted; /* what it holds alone does not count, until it has heard of that and come back */
+    bool stray;   /* let in by such a one, unknown to the others: likewise, until it is inside */
     bool moves;   /* it joins another cluster */
     bool lacks;   /* rows of its disk are lost, and it has not got them from others yet */
     bool damaged; /* rows of its disk were, since it last started */

@@ -23,6 +23,7 @@ struct command {
     bool is_suite;
     struct suite suite;
     char words[400]; /* the options that choose faults, to be repeated */
+    bool skipped[PLAN_STEPS_MAX];
 };
 
 static void usage(void)
@@ -32,6 +33,7 @@ static void usage(void)
            "  --seeds A..B       many; ends with status 1 if one failed\n"
            "  -j N               so many processes\n"
            "  --only FAULT,...   no others; --without FAULT,...: not these\n"
+           "  --keep STEP,...    of the steps of the seed, no others\n"
            "  --mutant RULE      that rule of the server is off; status 1 if nobody notices\n"
            "  --plant            a server's last commit is lost when it ends; status 1 if nobody "
            "notices\n"
@@ -97,6 +99,27 @@ static bool set_faults(struct command *command, const char *list, bool to)
         list += len + (list[len] == ',' ? 1 : 0);
     }
     return true;
+}
+
+/* Skips all steps but those of a list with commas. */
+static bool read_kept(struct command *command, const char *list)
+{
+    memset(command->skipped, true, sizeof(command->skipped));
+    command->options.skipped = command->skipped;
+    command->shrinks = false;
+    for (;;) {
+        uint64_t step;
+        const char *end;
+
+        if (!read_number(list, &step, &end) || step >= PLAN_STEPS_MAX) {
+            return false;
+        }
+        command->skipped[step] = false;
+        if (*end != ',') {
+            return *end == '\0';
+        }
+        list = end + 1;
+    }
 }
 
 static bool read_flag(struct command *command, const char *name)
@@ -172,6 +195,9 @@ static bool read_option(struct command *command, const char *name, const char *v
     if (strcmp(name, "--without") == 0) {
         return set_faults(command, value, false);
     }
+    if (strcmp(name, "--keep") == 0) {
+        return read_kept(command, value);
+    }
     if (strcmp(name, "--mutant") == 0) {
         command->options.rule_off = rule_named(value);
         return command->options.rule_off != MKV_RULES_N;
@@ -184,7 +210,8 @@ static void remember(struct command *command, const char *name, const char *valu
     size_t at = strlen(command->words);
 
     if (strcmp(name, "--only") == 0 || strcmp(name, "--without") == 0 ||
-        strcmp(name, "--mutant") == 0 || strcmp(name, "--servers") == 0) {
+        strcmp(name, "--mutant") == 0 || strcmp(name, "--servers") == 0 ||
+        strcmp(name, "--keep") == 0) {
         (void)snprintf(command->words + at, sizeof(command->words) - at, " %s %s", name, value);
     }
 }

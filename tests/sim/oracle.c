@@ -400,6 +400,38 @@ static void check_lost(struct sim *sim, const struct machine *machine, unsigned 
     }
 }
 
+/*
+ * What was accepted outside only, up to a floor that those inside have agreed upon without it, counts
+ * for none of them: one with a lesser floor may take it, but gives it up again for that floor.
+ */
+static bool came_too_late(const struct sim *sim, unsigned key, const struct known *known)
+{
+    uint64_t floor = 0;
+
+    for (unsigned i = 0; i < sim->n_machines; i++) {
+        const struct machine *machine = &sim->machines[i];
+
+        if (machine->has_pinged && !machine->evicted && !machine->stray &&
+            machine->ping.floor > floor) {
+            floor = machine->ping.floor;
+        }
+    }
+    return known->has && known_equal(known, &sim->oracle.outside.at[key]) &&
+           known->head.tock <= floor;
+}
+
+static void note_held(struct sim *sim,
+                      struct machine *machine,
+                      unsigned key,
+                      const struct known *known)
+{
+    if (machine->evicted || machine->stray) {
+        raise(&sim->oracle.outside.at[key], known);
+    } else if (!came_too_late(sim, key, known)) {
+        raise(&machine->held.at[key], known);
+    }
+}
+
 static void compare_record(struct sim *sim, struct machine *machine, const struct record *now)
 {
     bool ready = machine_ready(machine);
@@ -425,9 +457,9 @@ static void compare_record(struct sim *sim, struct machine *machine, const struc
             raise(&sim->oracle.deleted.at[key], gone);
             raise(&sim->oracle.deleted.at[key], entry->head.present ? gone : entry);
         }
-        if (ready && !machine->evicted) { /* a deletion that is forgotten held until then */
-            raise(&machine->held.at[key], entry->has || last->head.present ? entry : last);
-            raise(&machine->held.at[key], gone);
+        if (ready) { /* a deletion that is forgotten held until then */
+            note_held(sim, machine, key, entry->has || last->head.present ? entry : last);
+            note_held(sim, machine, key, gone);
         }
     }
 }

@@ -65,6 +65,7 @@ struct oracle {
     size_t by_dot[ORACLE_DOTS];     /* by a hash of the dot */
     struct mkv_buf scratch;
     struct record deleted; /* the greatest deletion that any server had while it was ready */
+    struct record outside; /* the greatest that one had whom nobody waits for, likewise */
 };
 
 void oracle_init(struct oracle *oracle, unsigned n_paths);
