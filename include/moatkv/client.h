@@ -266,7 +266,8 @@ enum {
 /*
  * Writes one entry.  Completes with 0 once it is on the disk of a server, with the entry as
  * written; until then it is kept and repeated.  It is refused for good with FUTURE, STALE,
- * NOT_AUTHORISED, REFUSED ...
+ * NOT_AUTHORISED, REFUSED ...  A guarded broker says NOT_AUTHORISED also for a tock that is too far
+ * ahead and for more messages than it takes in a time; which it was is in its log.
  *
  * A write names the value that it replaces, so that the loser of a true conflict can be told from
  * an old value.  That value is taken from a synced watch of this handle, else read first

@@ -73,7 +73,9 @@ static void land(struct mkv_mosq *mosq, enum mkv_request_kind kind, int id, int 
 
     mkv_outbox_land(&mosq->outbox, flight);
     if (!mosq->muted) {
-        mosq->events->answered(mosq->context, cookie, error, qos, mkv_reason_text(code));
+        mosq->events->answered(mosq->context, cookie, error, qos,
+                               kind == MKV_REQUEST_PUBLISH ? mkv_reason_text_of_message(code)
+                                                           : mkv_reason_text(code));
     }
 }
 

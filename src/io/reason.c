@@ -69,6 +69,17 @@ const char *mkv_reason_text(int code)
     return find(code)->text;
 }
 
+/* To a plugin mosquitto leaves no other code, so it stands for all that a guard refuses. */
+const char *mkv_reason_text_of_message(int code)
+{
+    if (code == 0x87) {
+        return "it does not let this pass: no right to write there, a clock that is ahead, or too "
+               "many "
+               "messages at once; its log says which";
+    }
+    return mkv_reason_text(code);
+}
+
 int mkv_reason_of_connack(int code)
 {
     static const int codes[] = {0, 0x84, 0x85, 0x88, 0x86, 0x87};
