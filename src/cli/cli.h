@@ -75,6 +75,7 @@ struct mkv_cli {
     int storing;           /* 0, or why the server could not write when it was last heard of */
     unsigned told;         /* what the user was told since something last went on */
     int signal_fd;         /* -1: signals have their usual effect */
+    int also_fd;           /* ends a step as well; -1: none */
     bool ends_with_reader; /* it is over when nobody reads standard output any more */
     bool link_lost;        /* and not yet found again */
     bool refused;          /* a server did not authorise us */

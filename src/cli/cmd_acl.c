@@ -3,8 +3,8 @@
 
 #include "base/limits.h"
 #include "cli/acl_export.h"
-#include "cli/fact.h"
 #include "cli/record.h"
+#include "cli/root.h"
 #include "cli/say.h"
 #include "cli/session.h"
 #include "cli/task.h"
@@ -162,39 +162,6 @@ static enum mkv_exit test(struct mkv_people *people)
 
 /* --- export ------------------------------------------------------------------------------- */
 
-struct asking {
-    struct mkv_buf root;
-    bool done;
-    int status;
-};
-
-static void on_report(void *user, int status, moatkv_bytes report)
-{
-    struct asking *asking = user;
-
-    asking->done = true;
-    asking->status = status;
-    if (status == 0) {
-        asking->status =
-            mkv_buf_append(&asking->root, mkv_fact_text(mkv_bytes_from(report), "root"));
-    }
-}
-
-static enum mkv_exit ask_root(struct mkv_cli *cli, struct asking *asking)
-{
-    int error = moatkv_status(cli->kv, on_report, asking);
-    enum mkv_exit status;
-
-    if (error != 0) {
-        return mkv_session_fail(cli, error, "status");
-    }
-    status = mkv_session_wait(cli, &asking->done);
-    if (status == MKV_EXIT_OK && asking->status != 0) {
-        status = mkv_session_fail(cli, asking->status, "status");
-    }
-    return status;
-}
-
 static enum mkv_exit check_export(struct mkv_cli *cli)
 {
     const char *word = mkv_cli_value(cli, OPT_FOR);
@@ -211,21 +178,21 @@ static enum mkv_exit export_rights(struct mkv_people *people)
 {
     struct mkv_cli *cli = people->cli;
     struct mkv_export to = {.acl = people->acl, .out = &cli->out};
-    struct asking asking = {.done = false};
+    struct mkv_buf root;
     int error = mkv_export_target_of(mkv_cli_value(cli, OPT_FOR), &to.target);
     enum mkv_exit status;
 
-    mkv_buf_init(&asking.root, MKV_ROOT_MAX);
+    mkv_buf_init(&root, MKV_ROOT_MAX);
     to.profile = to.target == MKV_EXPORT_NATS || mkv_cli_has(cli, OPT_PORTABLE)
                      ? MKV_PROFILE_PORTABLE
                      : MKV_PROFILE_PLAIN;
-    status = ask_root(cli, &asking);
+    status = mkv_root_ask(cli, &root);
     if (status == MKV_EXIT_OK) {
-        to.root = mkv_buf_bytes(&asking.root);
+        to.root = mkv_buf_bytes(&root);
         error = error != 0 ? error : mkv_export_all(&to);
         status = error == 0 ? cli->out.status : mkv_session_fail(cli, error, "export");
     }
-    mkv_buf_deinit(&asking.root);
+    mkv_buf_deinit(&root);
     return status;
 }
 

@@ -16,7 +16,8 @@
 
 static void init(struct mkv_cli *cli)
 {
-    *cli = (struct mkv_cli){.timeout_ms = -1, .format = MKV_FORMAT_TEXT, .signal_fd = -1};
+    *cli = (struct mkv_cli){
+        .timeout_ms = -1, .format = MKV_FORMAT_TEXT, .signal_fd = -1, .also_fd = -1};
     mkv_buf_init(&cli->servers, SERVERS_MAX);
     mkv_out_init(&cli->out, STDOUT_FILENO, "standard output");
 }

@@ -309,8 +309,9 @@ enum mkv_exit mkv_session_step(struct mkv_cli *cli, int wait_ms)
         {.fd = moatkv_fd(cli->kv), .events = POLLIN},
         {.fd = cli->signal_fd, .events = POLLIN},
         {.fd = cli->ends_with_reader ? cli->out.fd : -1},
+        {.fd = cli->also_fd, .events = POLLIN},
     };
-    int n = poll(fds, 3, shorter(wait_ms, moatkv_timeout_ms(cli->kv)));
+    int n = poll(fds, 4, shorter(wait_ms, moatkv_timeout_ms(cli->kv)));
 
     if (n < 0 && errno != EINTR) {
         return mkv_say(MKV_EXIT_BAD_DATA, "cannot wait: %s", strerror(errno));

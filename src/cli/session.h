@@ -35,7 +35,7 @@ void mkv_session_progress(struct mkv_cli *cli);
 void mkv_session_stored(struct mkv_cli *cli);
 
 /*
- * Waits for something to happen, once, and at most @wait_ms (-1: for ever).  INTERRUPTED; PIPE if
+ * Waits for something to happen, at cli->also_fd as well, once, and at most @wait_ms (-1: for ever).  INTERRUPTED; PIPE if
  * cli->ends_with_reader says so; and the status of the output, which is flushed.
  */
 enum mkv_exit mkv_session_step(struct mkv_cli *cli, int wait_ms) MKV_MUST_CHECK;

@@ -23,6 +23,7 @@ extern const struct mkv_verb mkv_verb_evict;
 extern const struct mkv_verb mkv_verb_user;
 extern const struct mkv_verb mkv_verb_role;
 extern const struct mkv_verb mkv_verb_acl;
+extern const struct mkv_verb mkv_verb_gate;
 extern const struct mkv_verb mkv_verb_login;
 extern const struct mkv_verb mkv_verb_passwd;
 extern const struct mkv_verb mkv_verb_ping;

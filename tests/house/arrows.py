@@ -5,7 +5,8 @@ A room includes only rooms to its left:
 
     base <- wire <- core <- node <- io <- {client, daemon, cli}
 
-notation/ stands beside core: it knows base and wire, and is for whoever speaks JSON.
+notation/ stands beside core: it knows base and wire, and is for whoever speaks JSON; gate/, which
+turns plain messages into entries, knows it as well.
 store/ stands beside node: it fills the port core/store.h, and only what assembles a whole program
 out of the rooms (client, daemon) may know it.  Each foreign library has one room that knows it.
 """
@@ -23,7 +24,8 @@ MAY_INCLUDE["guard"] = ["base", "wire", "core", "guard"]
 MAY_INCLUDE["client"] = LINE + ["store", "client", "moatkv"]
 MAY_INCLUDE["daemon"] = LINE + ["store", "daemon"]
 MAY_INCLUDE["notation"] = ["base", "wire", "notation"]
-MAY_INCLUDE["cli"] = LINE + ["notation", "cli", "moatkv"]
+MAY_INCLUDE["gate"] = ["base", "wire", "notation", "gate"]
+MAY_INCLUDE["cli"] = LINE + ["notation", "gate", "cli", "moatkv"]
 
 # Start of the header's name -> the rooms that may know the library.
 FOREIGN = {

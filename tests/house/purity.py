@@ -17,7 +17,7 @@ import tempfile
 import sources
 from tap import Report
 
-PURE_ROOMS = ["base", "wire", "notation", "core", "store", "node"]
+PURE_ROOMS = ["base", "wire", "notation", "gate", "core", "store", "node"]
 MEMBER = re.compile(r"^.*\[(.+)\.o\]:$")
 WANTED = "Uvw"  # undefined, and undefined but weak
 
