@@ -279,7 +279,7 @@ struct mkv_bytes mkv_sums_read_raw(struct mkv_cbor_reader *r)
 
 void mkv_pieces_write(struct mkv_cbor_writer *w, const struct mkv_piece *pieces, uint32_t n)
 {
-    struct mkv_bytes from = mkv_bytes(NULL, 0);
+    struct mkv_bytes from = mkv_bytes("", 0);
 
     write_list(w, n, MKV_PIECES_MAX);
     for (uint32_t i = 0; i < n && w->error == 0; i++) {

@@ -4,6 +4,7 @@
 
 #include "io/backoff.h"
 #include "lib/check.h"
+#include "lib/prng.h"
 
 static struct mkv_bytes number(unsigned i)
 {
@@ -59,11 +60,53 @@ static void test_full(void **state)
     }
 }
 
+/* Against a list that is searched: who has failed how often, and when last. */
+static void test_against_a_model(void **state)
+{
+    enum {
+        NAMES = 12
+    };
+    static struct mkv_backoff backoff;
+    struct prng prng = {.state = 7};
+    unsigned n_failures[NAMES] = {0};
+    int64_t failed_ms[NAMES] = {0};
+    int64_t now_ms = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < 50000; i++) {
+        unsigned k = (unsigned)prng_below(&prng, NAMES);
+        uint64_t what = prng_below(&prng, 20);
+        int64_t wait_ms = 0;
+
+        now_ms +=
+            prng_below(&prng, 500) == 0 ? MKV_BACKOFF_FORGET_MS : (int64_t)prng_below(&prng, 5000);
+        if (what < 8) {
+            n_failures[k] = n_failures[k] > 0 && now_ms - failed_ms[k] < MKV_BACKOFF_FORGET_MS
+                                ? n_failures[k] + 1
+                                : 1;
+            failed_ms[k] = now_ms;
+            mkv_backoff_failed(&backoff, number(k), now_ms);
+        } else if (what == 8) {
+            n_failures[k] = 0;
+            mkv_backoff_succeeded(&backoff, number(k));
+        }
+        if (n_failures[k] >= 5) {
+            unsigned doublings = n_failures[k] - 5;
+
+            wait_ms = doublings >= 6 ? 60000 : 1000 << doublings;
+        }
+        wait_ms = failed_ms[k] + wait_ms - now_ms;
+        assert_int_equal(mkv_backoff_left_ms(&backoff, number(k), now_ms),
+                         wait_ms > 0 ? wait_ms : 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_waits),
         cmocka_unit_test(test_full),
+        cmocka_unit_test(test_against_a_model),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
