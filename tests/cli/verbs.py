@@ -286,7 +286,7 @@ def ways_to_name_a_server(cli, server):
     cli.check("--server", "unix:/nowhere", "ping", status=3)
     bare.check("ping", "--server", "unix:/nowhere", "--broker", server.broker)
     bare.check("ping", MOAT_KV_SERVER="unix:/nowhere", MOAT_KV_BROKER=server.broker)
-    bare.check("ping", MOAT_KV_SERVER="unix:/nowhere", MOAT_KV_BROKER=server.broker,
+    bare.check("ping", "--timeout", "1", MOAT_KV_SERVER="unix:/nowhere", MOAT_KV_BROKER=server.broker,
                MOAT_KV_ROOT="not/this", status=3)
     bare.check("ping", MOAT_KV_SERVER="nonsense", status=2)
 

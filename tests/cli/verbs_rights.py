@@ -304,6 +304,31 @@ def rights_change(world):
         watch.wait_for_line("kitchen.lamp = 3")
 
 
+def a_broker_is_not_this_machine(world):
+    """Whoever names a broker means the servers there, and not the one that this user runs here."""
+    world.cli.check("user", "add", "ann", "--uid", str(ANN), "--role", "guest")
+    world.cli.check("role", "grant", "guest", "kitchen.#", "re")
+    world.cli.check("set", "kitchen.lamp", "1")
+    ann = world.user(ANN)
+    with moat.Folder() as home, socket.socket(socket.AF_UNIX) as here:
+        place = os.path.join(home, "moat-kv")
+        os.chmod(home, 0o755)
+        os.mkdir(place)
+        here.bind(os.path.join(place, "link.sock"))
+        os.chmod(os.path.join(place, "link.sock"), 0o666)
+        here.listen(9)
+        here.setblocking(False)
+        named = {"MOAT_KV_BROKER": world.server.broker, "XDG_STATE_HOME": home}
+        ann = moat.Cli(prefix=ann.prefix)
+        expect_equal(ann.check("get", "kitchen.lamp", **named).text, "1\n")
+        try:
+            here.accept()
+            raise moat.Failure("the server of this machine was asked")
+        except BlockingIOError:
+            pass
+        ann.check("--timeout", "1", "get", "kitchen.lamp", XDG_STATE_HOME=home, status=3)
+        here.accept()[0].close()  # it is there that it would have been found
+
 moat.run_cases([
     ("users", world(users)),
     ("entries that stand for nothing", world(entries_that_are_none)),
@@ -314,4 +339,5 @@ moat.run_cases([
     ("other Unix users are strangers, unless they are users" + SKIP, with_others(strangers)),
     ("two users" + SKIP, with_others(two_users)),
     ("a change of rights takes hold for who is connected" + SKIP, with_others(rights_change)),
+    ("a broker is not this machine" + SKIP, with_others(a_broker_is_not_this_machine)),
 ])

@@ -61,6 +61,24 @@ static void test_values_below_the_floor(void **state)
     assert_false(cluster_said(&cluster, 1, HEALED));
 }
 
+/* Whichever is newer: what has a value at one of them gets it at all of them. */
+static void test_deletions_beside_values(void **state)
+{
+    (void)state;
+    start_many(2);
+    raise_floor(2);
+    cluster_put(&cluster, 0, "old", NULL, 1000);
+    cluster_put(&cluster, 1, "old", "kept", 1001);
+    cluster_put(&cluster, 0, "new", NULL, 1003);
+    cluster_put(&cluster, 1, "new", "kept", 1002);
+    run(FOUND);
+    assert_heals(FOUND);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_held(i, "old", "kept");
+        assert_held(i, "new", "kept");
+    }
+}
+
 /* A deletion below the floor is forgotten where it is, and not taken where it is not. */
 static void test_deletions_below_the_floor(void **state)
 {
@@ -459,6 +477,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_values_below_the_floor, setup, teardown),
         cmocka_unit_test_setup_teardown(test_deletions_below_the_floor, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_deletions_beside_values, setup, teardown),
         cmocka_unit_test_setup_teardown(test_three_servers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nothing_to_heal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_not_through_an_evicted_one, setup, teardown),
