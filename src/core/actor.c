@@ -113,6 +113,11 @@ bool mkv_actor_next_address(const struct mkv_server *server,
     return false;
 }
 
+static uint32_t mode_of(const struct mkv_server_config *config)
+{
+    return config->updates.n > 0 ? MKV_MODE_MACS : MKV_MODE_SERVERS;
+}
+
 /* --- Ours --------------------------------------------------------------------------------- */
 
 void mkv_actor_describe(const struct mkv_server *server,
@@ -132,6 +137,7 @@ void mkv_actor_describe(const struct mkv_server *server,
         .addresses = server->config.links,
         .host = server->config.host,
         .versions = {MKV_PROTOCOL_LOWEST, MKV_PROTOCOL_HIGHEST},
+        .mode = mode_of(&server->config),
         .profile = server->config.profile,
         .qos = server->config.qos,
         .position = place.position,
@@ -244,7 +250,8 @@ static bool is_compatible(struct mkv_server *server, const struct mkv_ping *ping
 {
     struct mkv_cluster *cluster = &server->cluster;
     const struct mkv_server_config *config = &server->config;
-    bool same = ping->mode == 0 && ping->profile == (uint32_t)config->profile &&
+    uint32_t mode = mode_of(config);
+    bool same = ping->mode == mode && ping->profile == (uint32_t)config->profile &&
                 ping->qos == config->qos && ping->versions.lowest <= MKV_PROTOCOL_HIGHEST &&
                 ping->versions.highest >= MKV_PROTOCOL_LOWEST;
 
@@ -252,12 +259,13 @@ static bool is_compatible(struct mkv_server *server, const struct mkv_ping *ping
         cluster->stopped = true;
         mkv_effect_stop(server->effects,
                         "server '%.*s' on host '%.*s' uses mode %u, topic profile %u, QoS %u and "
-                        "protocol %u to %u; this one mode 0, profile %u, QoS %u and protocol %u "
-                        "to %u: all servers of a cluster must use the same",
+                        "protocol %u to %u; this one mode %u, profile %u, QoS %u and protocol %u "
+                        "to %u: all servers of a cluster must use the same (mode 1 is --mac on)",
                         (int)ping->name.len, (const char *)ping->name.at, (int)ping->host.len,
                         (const char *)ping->host.at, ping->mode, ping->profile, ping->qos,
-                        ping->versions.lowest, ping->versions.highest, (unsigned)config->profile,
-                        config->qos, MKV_PROTOCOL_LOWEST, MKV_PROTOCOL_HIGHEST);
+                        ping->versions.lowest, ping->versions.highest, mode,
+                        (unsigned)config->profile, config->qos, MKV_PROTOCOL_LOWEST,
+                        MKV_PROTOCOL_HIGHEST);
     }
     return same;
 }

@@ -158,7 +158,9 @@ static int adopt(struct mkv_client *client, const struct mkv_frame_session *fram
     bool same_broker = exists && mkv_client_session_same_broker(&client->session, frame);
     bool same_store =
         exists && memcmp(old->store_id, frame->store_id, sizeof(frame->store_id)) == 0;
-    const struct mkv_pending_where where = {.root = frame->root, .profile = frame->profile};
+    const struct mkv_pending_where where = {
+        .root = frame->root, .profile = frame->profile, .mac_key = frame->mac_key};
+    bool same_key = exists && mkv_bytes_equal(old->mac_key, frame->mac_key);
     int error = mkv_client_session_set(&new, frame);
 
     if (error == 0) {
@@ -166,6 +168,8 @@ static int adopt(struct mkv_client *client, const struct mkv_frame_session *fram
     }
     if (error == 0 && !continued) {
         error = mkv_pending_reissue(&client->pending, &where, frame->name, frame->seq);
+    } else if (error == 0 && !same_key) {
+        error = mkv_pending_renew(&client->pending, &where);
     }
     if (error != 0) {
         mkv_client_session_deinit(&new);
@@ -176,6 +180,8 @@ static int adopt(struct mkv_client *client, const struct mkv_frame_session *fram
     }
     if (!continued) {
         client->counter = client->pending.n; /* numbered from 1 */
+    }
+    if (!continued || !same_key) {
         mkv_client_write_unsent(client);
     }
     mkv_client_session_deinit(&client->session);
@@ -624,7 +630,8 @@ struct mkv_pending_where mkv_client_where(const struct mkv_client *client)
 {
     if (client->use == MKV_CLIENT_MQTT_SESSION) {
         return (struct mkv_pending_where){.root = client->session.about.root,
-                                          .profile = client->session.about.profile};
+                                          .profile = client->session.about.profile,
+                                          .mac_key = client->session.about.mac_key};
     }
     return (struct mkv_pending_where){.root = client->config.root, .profile = MKV_PROFILE_PLAIN};
 }

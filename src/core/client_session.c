@@ -3,14 +3,16 @@
 
 #include "wire/topic.h"
 
-#define STORE_MAX    65536U /* a frame's worth of addresses and credentials is far below */
-#define MODE_SERVERS 0U
-#define QOS_MAX      1U
+#define STORE_MAX 65536U /* a frame's worth of addresses and credentials is far below */
+#define QOS_MAX   1U
 
 static int check(const struct mkv_frame_session *frame)
 {
-    if (frame->mode != MODE_SERVERS || frame->profile > MKV_PROFILE_PORTABLE ||
-        frame->qos > QOS_MAX || frame->client_id.len == 0) {
+    bool has_key = frame->mac_key.len > 0;
+
+    if (frame->mode > MKV_MODE_MACS || has_key != (frame->mode == MKV_MODE_MACS) ||
+        frame->profile > MKV_PROFILE_PORTABLE || frame->qos > QOS_MAX ||
+        frame->client_id.len == 0) {
         return MKV_E_MALFORMED;
     }
     return mkv_root_check(frame->root);
@@ -19,7 +21,7 @@ static int check(const struct mkv_frame_session *frame)
 static size_t text_len(const struct mkv_frame_session *frame)
 {
     size_t len = frame->name.len + frame->root.len + frame->client_id.len + frame->user.len +
-                 frame->password.len + frame->token.len;
+                 frame->password.len + frame->token.len + frame->mac_key.len;
 
     for (uint32_t i = 0; i < frame->brokers.n; i++) {
         len += frame->brokers.at[i].len;
@@ -42,8 +44,9 @@ static int keep(struct mkv_buf *store, struct mkv_bytes *text)
 static int keep_all(struct mkv_client_session *session)
 {
     struct mkv_frame_session *about = &session->about;
-    struct mkv_bytes *const texts[] = {&about->name, &about->root,     &about->client_id,
-                                       &about->user, &about->password, &about->token};
+    struct mkv_bytes *const texts[] = {&about->name,   &about->root,     &about->client_id,
+                                       &about->user,   &about->password, &about->token,
+                                       &about->mac_key};
     int error = mkv_buf_reserve(&session->store, text_len(about));
 
     for (unsigned i = 0; i < sizeof(texts) / sizeof(texts[0]) && error == 0; i++) {

@@ -231,6 +231,7 @@ static int add_session(struct mkv_server *server,
 struct credentials {
     char client_id[MKV_CLIENT_ID_MAX + 1];
     char password[MKV_PASSWORD_LEN];
+    uint8_t mac_key[MKV_MAC_KEY_LEN];
 };
 
 /*
@@ -272,6 +273,22 @@ static void give_credentials(const struct mkv_server *server,
     frame->password = mkv_bytes(credentials->password, sizeof(credentials->password));
 }
 
+/* docs/protocol.md, 13.6. */
+static void give_mac_key(const struct mkv_server *server,
+                         const struct mkv_session *session,
+                         struct credentials *credentials,
+                         struct mkv_frame_session *frame)
+{
+    const struct mkv_server_config *config = &server->config;
+    const struct mkv_tick stream = {.name = config->name, .seq = session->seq};
+
+    if (config->updates.n > 0) {
+        mkv_mac_key(config->updates.keys[0], &stream, credentials->mac_key);
+        frame->mode = MKV_MODE_MACS;
+        frame->mac_key = mkv_bytes(credentials->mac_key, sizeof(credentials->mac_key));
+    }
+}
+
 static void send_session(struct mkv_server *server,
                          struct mkv_now now,
                          const struct mkv_server_link *link)
@@ -295,6 +312,7 @@ static void send_session(struct mkv_server *server,
 
     make_token(server, link->session->seq, link->session->user, token);
     give_credentials(server, now, link->session, &credentials, &frame.session);
+    give_mac_key(server, link->session, &credentials, &frame.session);
     memcpy(frame.session.store_id, mkv_store_id(server->store), MKV_STORE_ID_LEN);
     memcpy(frame.session.digest_key, mkv_store_digest_key(server->store), MKV_DIGEST_LEN);
     mkv_effect_send(server->effects, link->number, &frame);

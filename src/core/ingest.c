@@ -417,3 +417,22 @@ void mkv_server_bad_update(struct mkv_server *server,
                        (const char *)topic.at, mkv_error_text(error), take_unspoken(server));
     }
 }
+
+void mkv_server_forged(struct mkv_server *server,
+                       struct mkv_now now,
+                       struct mkv_bytes topic,
+                       const struct mkv_tick *dot)
+{
+    int shown = topic.len > PATH_SHOWN_MAX ? (int)PATH_SHOWN_MAX : (int)topic.len;
+
+    now = mkv_server_clock(server, now);
+    server->counts.forged++;
+    if (may_complain(server, now)) {
+        mkv_effect_log(server->effects, MKV_LOG_WARNING,
+                       "a message on '%.*s' is ignored: it does not prove that session '%.*s' %llu "
+                       "has written it (and %llu others)",
+                       shown, (const char *)topic.at, dot == NULL ? 0 : (int)dot->name.len,
+                       dot == NULL ? "" : (const char *)dot->name.at,
+                       dot == NULL ? 0ULL : (unsigned long long)dot->seq, take_unspoken(server));
+    }
+}

@@ -4,6 +4,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "wire/mac.h"
 
 void mkv_pending_update_free(struct mkv_pending_update *update)
 {
@@ -75,7 +76,9 @@ static int encode(struct mkv_bytes key,
     mkv_buf_init(&payload, MKV_UPDATE_MAX);
     int error = mkv_topic_of_path(where->root, where->profile, key, &topic);
 
-    if (error == 0) {
+    if (error == 0 && where->mac_key.len == MKV_MAC_KEY_LEN) {
+        error = mkv_mac_encode(update, mkv_buf_bytes(&topic), where->mac_key.at, &payload);
+    } else if (error == 0) {
         error = mkv_update_encode(update, &payload);
     }
     if (error == 0) {
@@ -203,8 +206,34 @@ static int add_reissued(struct mkv_pending *pending,
     if (error != 0) {
         return error;
     }
-    mkv_ticks_follow(dot, &update.ticks, &update.ticks);
+    if (dot != NULL) {
+        mkv_ticks_follow(dot, &update.ticks, &update.ticks);
+    }
     return mkv_pending_add(pending, old->id, old->key, where, &update);
+}
+
+/* Under the stream of @stream, counters from 1; without a name the dots stay. */
+static int encode_anew(struct mkv_pending *pending,
+                       const struct mkv_pending_where *where,
+                       const struct mkv_tick *stream)
+{
+    struct mkv_pending renewed = {0};
+    uint64_t counter = 0;
+
+    for (const struct mkv_pending_update *old = pending->head; old != NULL; old = old->next) {
+        struct mkv_tick dot = *stream;
+
+        dot.counter = ++counter;
+        int error = add_reissued(&renewed, old, where, stream->name.len == 0 ? NULL : &dot);
+
+        if (error != 0) {
+            mkv_pending_deinit(&renewed);
+            return error;
+        }
+    }
+    mkv_pending_deinit(pending);
+    *pending = renewed;
+    return 0;
 }
 
 int mkv_pending_reissue(struct mkv_pending *pending,
@@ -212,19 +241,14 @@ int mkv_pending_reissue(struct mkv_pending *pending,
                         struct mkv_bytes name,
                         uint64_t seq)
 {
-    struct mkv_pending renamed = {0};
-    struct mkv_tick dot = {.name = name, .seq = seq, .counter = 0};
+    const struct mkv_tick stream = {.name = name, .seq = seq};
 
-    for (const struct mkv_pending_update *old = pending->head; old != NULL; old = old->next) {
-        dot.counter++;
-        int error = add_reissued(&renamed, old, where, &dot);
+    return encode_anew(pending, where, &stream);
+}
 
-        if (error != 0) {
-            mkv_pending_deinit(&renamed);
-            return error;
-        }
-    }
-    mkv_pending_deinit(pending);
-    *pending = renamed;
-    return 0;
+int mkv_pending_renew(struct mkv_pending *pending, const struct mkv_pending_where *where)
+{
+    const struct mkv_tick none = {.seq = 0};
+
+    return encode_anew(pending, where, &none);
 }

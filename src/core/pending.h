@@ -44,6 +44,7 @@ struct mkv_pending {
 struct mkv_pending_where {
     struct mkv_bytes root;
     enum mkv_profile profile;
+    struct mkv_bytes mac_key; /* of the session; empty: messages bear no MAC */
 };
 
 void mkv_pending_deinit(struct mkv_pending *pending);
@@ -78,6 +79,13 @@ int mkv_pending_reissue(struct mkv_pending *pending,
                         const struct mkv_pending_where *where,
                         struct mkv_bytes name,
                         uint64_t seq) MKV_MUST_CHECK;
+
+/*
+ * Encodes all of them anew, with the same dots, since MACs are by another key now, or have come or gone.
+ * NO_MEMORY, TOO_LARGE: unchanged.
+ */
+int mkv_pending_renew(struct mkv_pending *pending,
+                      const struct mkv_pending_where *where) MKV_MUST_CHECK;
 
 /* Frees one that was taken out; NULL is fine. */
 void mkv_pending_update_free(struct mkv_pending_update *update);

@@ -281,6 +281,7 @@ static void write_report(const struct mkv_server *server,
         {"conflicts_counted", c->conflicts_counted},
         {"conflicts_untold", c->conflicts_untold},
         {"refused", c->refused},
+        {"forged", c->forged},
         {"nacks", c->nacks},
         {"stamped", c->stamped},
         {"repeats", c->repeats},
@@ -299,7 +300,6 @@ static void write_report(const struct mkv_server *server,
     };
     const size_t n_facts = sizeof(facts) / sizeof(facts[0]);
     uint8_t digest[MKV_DIGEST_LEN];
-
     mkv_digest_bytes(sum.digest, digest);
     mkv_cbor_write_map(w, n_facts + 10 + (why.len > 0) + (server->config.quarantine.len > 0));
     write_words(w, "name", server->config.name);

@@ -83,6 +83,20 @@ const struct mkv_acl *mkv_server_acl(const struct mkv_server *server, uint32_t *
     return server->grants.acl;
 }
 
+void mkv_server_update_keys(struct mkv_server *server, const struct mkv_ring *updates)
+{
+    size_t cursor = 0;
+    struct mkv_server_link *link;
+
+    server->config.updates = *updates;
+    while ((link = mkv_map_each(&server->links, &cursor)) != NULL) {
+        if (link->session != NULL && link->state == LINK_OPEN) {
+            mkv_effect_close(server->effects, link->number);
+            link->state = LINK_CLOSING;
+        }
+    }
+}
+
 void mkv_server_free(struct mkv_server *server)
 {
     size_t cursor = 0;
@@ -106,6 +120,7 @@ void mkv_server_free(struct mkv_server *server)
     mkv_conflicts_deinit(&server->conflicts);
     mkv_grants_deinit(&server->grants);
     sodium_memzero(server->secret, sizeof(server->secret));
+    mkv_ring_forget(&server->config.updates);
     mkv_mem_free(server);
 }
 

@@ -28,6 +28,7 @@
 #include "wire/act.h"
 #include "wire/credential.h"
 #include "wire/frame.h"
+#include "wire/mac.h"
 #include "wire/svc.h"
 #include "wire/topic.h"
 #include "wire/update.h"
@@ -72,6 +73,7 @@ struct mkv_server_config {
     uint8_t secret[32];                   /* random; used if the store has none yet */
     bool guarded;                         /* sessions get credentials for the broker ... */
     uint8_t guard_key[MKV_GUARD_KEY_LEN]; /* ... by this key */
+    struct mkv_ring updates;              /* keys for updates (MKV_RING_UPDATE); none: no MACs */
     struct mkv_cluster_times times;
     bool alone;           /* nobody else can be on the broker yet: no waiting for others */
     bool restored;        /* the store is a copy of an earlier state: it may not start alone ... */
@@ -163,6 +165,19 @@ void mkv_server_bad_update(struct mkv_server *server,
                            struct mkv_bytes topic,
                            const struct mkv_tick *dot,
                            int error);
+/*
+ * A message on d/ does not show that it is of the session that @dot names, or (NULL) of any: counted, and logged now
+ * and then.  Its session is not told, since it may have nothing to do with it.
+ */
+void mkv_server_forged(struct mkv_server *server,
+                       struct mkv_now now,
+                       struct mkv_bytes topic,
+                       const struct mkv_tick *dot);
+/*
+ * Other keys for updates, from now on, in place of some there were; clients' links are closed, so that they open
+ * them anew and are given those.
+ */
+void mkv_server_update_keys(struct mkv_server *server, const struct mkv_ring *updates);
 void mkv_server_query(struct mkv_server *server, struct mkv_now now, const struct mkv_query *query);
 /* Another server's answer to a query, or our own. */
 void mkv_server_answered(struct mkv_server *server, const struct mkv_server_reply *reply);

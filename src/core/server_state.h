@@ -80,6 +80,7 @@ struct mkv_server_counts {
     uint64_t conflicts_counted; /* ... and not kept */
     uint64_t conflicts_untold;  /* ... of which the writer was here and was not told */
     uint64_t refused;           /* bad messages on d/ */
+    uint64_t forged;            /* ... and those without a good MAC */
     uint64_t nacks;
     uint64_t stamped;  /* came without a tock */
     uint64_t repeats;  /* asked for */

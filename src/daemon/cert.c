@@ -130,3 +130,34 @@ int mkv_cert_command(int argc, char **argv, struct mkv_why *why)
     }
     return error;
 }
+
+static bool listens_on_tls(const struct mkv_daemon_config *config)
+{
+    for (uint32_t i = 0; i < config->n_listen; i++) {
+        if (config->listen[i].scheme == MKV_ADDRESS_TLS) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int mkv_cert_find(struct mkv_daemon_config *config, struct mkv_why *why)
+{
+    if ((config->tls_certificate[0] == '\0') != (config->tls_key[0] == '\0')) {
+        return mkv_why_error(why, MKV_E_BAD_ARGUMENT,
+                             "--tls-cert and --tls-key belong together: name both files");
+    }
+    if (!listens_on_tls(config)) {
+        return 0;
+    }
+    if (config->tls_certificate[0] == '\0') {
+        mkv_cert_names(config->state, config->tls_certificate, config->tls_key);
+    }
+    if (access(config->tls_certificate, R_OK) != 0) {
+        return mkv_why_error(why, MKV_E_BAD_ARGUMENT,
+                             "there is no certificate '%s' for tls://: 'moat-kvd cert --state %s "
+                             "--host NAME' makes one, or name yours by --tls-cert and --tls-key",
+                             config->tls_certificate, config->state);
+    }
+    return 0;
+}

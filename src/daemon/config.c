@@ -312,13 +312,23 @@ static int set_verbose(struct mkv_daemon_config *config, const char *text, struc
     return 0;
 }
 
-static int set_guard(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+static int set_switch(bool *is_on, const char *text, const char *what, struct mkv_why *why)
 {
     if (strcmp(text, "on") != 0 && strcmp(text, "off") != 0) {
-        return mkv_why_error(why, MKV_E_BAD_ARGUMENT, "guard is 'on' or 'off', not '%s'", text);
+        return mkv_why_error(why, MKV_E_BAD_ARGUMENT, "%s is 'on' or 'off', not '%s'", what, text);
     }
-    config->guard = strcmp(text, "on") == 0;
+    *is_on = strcmp(text, "on") == 0;
     return 0;
+}
+
+static int set_guard(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+{
+    return set_switch(&config->guard, text, "guard", why);
+}
+
+static int set_mac(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+{
+    return set_switch(&config->mac, text, "mac", why);
 }
 
 static int set_guard_key(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
@@ -359,6 +369,7 @@ static const struct setting settings[] = {
     {"ping", set_ping, NULL},
     {"join-file", set_join_file, NULL},
     {"guard", set_guard, NULL},
+    {"mac", set_mac, NULL},
     {"guard-key", set_guard_key, NULL},
 };
 
@@ -524,6 +535,7 @@ static const struct option options[] = {
     {"ping", required_argument, NULL, OPTION_SETTING},
     {"join-file", required_argument, NULL, OPTION_SETTING},
     {"guard", required_argument, NULL, OPTION_SETTING},
+    {"mac", required_argument, NULL, OPTION_SETTING},
     {"guard-key", required_argument, NULL, OPTION_SETTING},
     {"accept-restored", no_argument, NULL, OPTION_ACCEPT_RESTORED},
     {"config", required_argument, NULL, OPTION_CONFIG},
@@ -614,38 +626,6 @@ static void default_name(char name[MKV_NAME_MAX + 1])
     (void)snprintf(name, MKV_NAME_MAX + 1, "%s", host[0] == '\0' ? "server" : host);
 }
 
-static bool listens_on_tls(const struct mkv_daemon_config *config)
-{
-    for (uint32_t i = 0; i < config->n_listen; i++) {
-        if (config->listen[i].scheme == MKV_ADDRESS_TLS) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Both files are named, or neither and then they are where `moat-kvd cert` puts them. */
-static int find_certificate(struct mkv_daemon_config *config, struct mkv_why *why)
-{
-    if ((config->tls_certificate[0] == '\0') != (config->tls_key[0] == '\0')) {
-        return mkv_why_error(why, MKV_E_BAD_ARGUMENT,
-                             "--tls-cert and --tls-key belong together: name both files");
-    }
-    if (!listens_on_tls(config)) {
-        return 0;
-    }
-    if (config->tls_certificate[0] == '\0') {
-        mkv_cert_names(config->state, config->tls_certificate, config->tls_key);
-    }
-    if (access(config->tls_certificate, R_OK) != 0) {
-        return mkv_why_error(why, MKV_E_BAD_ARGUMENT,
-                             "there is no certificate '%s' for tls://: 'moat-kvd cert --state %s "
-                             "--host NAME' makes one, or name yours by --tls-cert and --tls-key",
-                             config->tls_certificate, config->state);
-    }
-    return 0;
-}
-
 static int fill_gaps(struct mkv_daemon_config *config, struct mkv_why *why)
 {
     char text[MKV_DAEMON_TEXT_MAX + 16];
@@ -665,7 +645,7 @@ static int fill_gaps(struct mkv_daemon_config *config, struct mkv_why *why)
         (void)snprintf(text, sizeof(text), "unix:%s/link.sock", config->state);
         error = add_listen(config, text, why);
     }
-    return error != 0 ? error : find_certificate(config, why);
+    return error != 0 ? error : mkv_cert_find(config, why);
 }
 
 enum mkv_config_verdict mkv_config_read(int argc,

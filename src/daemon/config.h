@@ -53,6 +53,7 @@ struct mkv_daemon_config {
     char guard_key[MKV_DAEMON_TEXT_MAX]; /* ... by this key; empty: one of our own */
     char join_file
         [MKV_DAEMON_TEXT_MAX]; /* has a token of the cluster; "-": standard input; or empty */
+    bool mac; /* updates must show by a MAC whose they are; the same at all servers of a cluster */
     bool accept_restored;
     bool verbose;
 };

@@ -196,16 +196,32 @@ static int make_node(struct daemon *daemon, struct mkv_why *why)
     mkv_entropy_fill(config.server.secret, sizeof(config.server.secret));
     list_addresses(daemon, &config.server);
     mkv_ring_derive(&daemon->ring, MKV_RING_PING, &config.ring);
+    if (daemon->config->mac) {
+        mkv_ring_derive(&daemon->ring, MKV_RING_UPDATE, &config.server.updates);
+    }
 
     int error = mkv_server_node_new(&config, daemon->store, mkv_daemon_now(daemon), &daemon->node);
 
     mkv_ring_forget(&config.ring);
+    mkv_ring_forget(&config.server.updates);
 
     if (error != 0) {
         mkv_why_set(why, "cannot start on the store in '%s': %s", daemon->config->state,
                     mkv_error_text(error));
     }
     return error;
+}
+
+static void reload_update_keys(struct daemon *daemon)
+{
+    struct mkv_ring updates;
+
+    if (daemon->config->mac) {
+        mkv_ring_derive(&daemon->ring, MKV_RING_UPDATE, &updates);
+        mkv_server_node_update_keys(daemon->node, mkv_daemon_now(daemon), &updates);
+        mkv_ring_forget(&updates);
+        mkv_daemon_pump(daemon);
+    }
 }
 
 /* What `moat-kvd key` has written.  If that is no good, the keys stay as they are. */
@@ -230,6 +246,7 @@ static void reload_keys(struct daemon *daemon)
     mkv_ring_derive(&ring, MKV_RING_PING, &pings);
     mkv_server_node_keys(daemon->node, &pings);
     mkv_ring_forget(&pings);
+    reload_update_keys(daemon);
     mkv_ring_forget(&ring);
     mkv_daemon_say(daemon, MKV_LOG_INFO,
                    "the cluster's keys have been read again; restart to change settings");

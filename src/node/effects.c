@@ -7,6 +7,7 @@
 #include "base/assert.h"
 #include "base/limits.h"
 #include "wire/dump.h"
+#include "wire/mac.h"
 
 #define LINE_MAX_LEN 1024U /* of a line of the log; the rest is cut off */
 
@@ -158,6 +159,24 @@ static size_t topic_end(const struct mkv_effects *effects, size_t start)
     return effects->error != 0 ? 0 : effects->queue.len - start - sizeof(struct record);
 }
 
+/* Any server can speak for any session. */
+static int encode_with_mac(struct mkv_effects *effects,
+                           size_t topic_len,
+                           const struct mkv_update *update)
+{
+    struct mkv_buf *queue = &effects->queue;
+    size_t start = queue->len;
+    uint8_t key[MKV_MAC_KEY_LEN];
+    int error = mkv_update_encode_room(update, queue);
+
+    if (error == 0) {
+        mkv_mac_key(effects->updates.keys[0], &update->ticks.at[0], key);
+        mkv_mac_sign(key, mkv_bytes(queue->at + start - topic_len, topic_len), queue->at + start,
+                     queue->len - start);
+    }
+    return error;
+}
+
 void mkv_effect_publish(struct mkv_effects *effects,
                         struct mkv_bytes key,
                         const struct mkv_update *update)
@@ -171,7 +190,8 @@ void mkv_effect_publish(struct mkv_effects *effects,
     size_t topic_len = topic_end(effects, start);
 
     if (effects->error == 0) {
-        effects->error = mkv_update_encode(update, &effects->queue);
+        effects->error = effects->updates.n > 0 ? encode_with_mac(effects, topic_len, update)
+                                                : mkv_update_encode(update, &effects->queue);
     }
     end_record(effects, start, topic_len,
                (struct record){.kind = MKV_OUTPUT_PUBLISH, .qos = effects->qos});

@@ -28,7 +28,8 @@ struct mkv_effects {
     enum mkv_profile profile;
     uint32_t qos; /* of updates and replies */
     struct mkv_quarantine keeper;
-    struct mkv_ring ring; /* proves our pings; none: they go without */
+    struct mkv_ring ring;    /* proves our pings; none: they go without */
+    struct mkv_ring updates; /* makes the MACs of updates; none: they go without */
 };
 
 /* @root must outlive it. */

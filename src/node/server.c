@@ -100,6 +100,8 @@ void mkv_server_node_free(struct mkv_server_node *node)
     mkv_store_abort(node->store);
     mkv_effects_deinit(&node->effects);
     mkv_ring_forget(&node->effects.ring);
+    mkv_ring_forget(&node->effects.updates);
+    mkv_ring_forget(&node->config.server.updates);
     mkv_ring_forget(&node->config.ring);
     mkv_buf_deinit(&node->key);
     mkv_mem_free(node);
@@ -122,6 +124,7 @@ int mkv_server_node_new(const struct mkv_server_node_config *config,
                      config->server.qos);
     node->effects.keeper = config->quarantine;
     node->effects.ring = config->ring;
+    node->effects.updates = config->server.updates;
     mkv_buf_init(&node->key, MKV_PATH_KEY_MAX);
 
     int error = mkv_server_new(&config->server, store, &node->effects, now, &node->server);
@@ -236,6 +239,22 @@ void mkv_server_node_frame(struct mkv_server_node *node,
     after_input(node, now, error, map.len);
 }
 
+/* Where MACs are wanted, nothing is believed of a message before it has a good one: not even whose it is. */
+static bool is_forged(struct mkv_server_node *node,
+                      struct mkv_now now,
+                      struct mkv_bytes topic,
+                      struct mkv_bytes payload,
+                      const struct mkv_tick *dot)
+{
+    const struct mkv_ring *keys = &node->effects.updates;
+
+    if (keys->n == 0 || (dot != NULL && mkv_mac_check(keys, dot, topic, payload))) {
+        return false;
+    }
+    mkv_server_forged(node->server, now, topic, dot);
+    return true;
+}
+
 static int take_update(struct mkv_server_node *node,
                        struct mkv_now now,
                        struct mkv_bytes topic,
@@ -249,7 +268,12 @@ static int take_update(struct mkv_server_node *node,
     if (error != 0) {
         bool found = mkv_update_find_dot(payload, &dot);
 
-        mkv_server_bad_update(node->server, now, topic, found ? &dot : NULL, error);
+        if (!is_forged(node, now, topic, payload, found ? &dot : NULL)) {
+            mkv_server_bad_update(node->server, now, topic, found ? &dot : NULL, error);
+        }
+        return 0;
+    }
+    if (is_forged(node, now, topic, payload, &update.ticks.at[0])) {
         return 0;
     }
     mkv_buf_clear(&node->key);
@@ -420,6 +444,15 @@ void mkv_server_node_leave(struct mkv_server_node *node, struct mkv_now now)
 void mkv_server_node_keys(struct mkv_server_node *node, const struct mkv_ring *ring)
 {
     node->effects.ring = *ring;
+}
+
+void mkv_server_node_update_keys(struct mkv_server_node *node,
+                                 struct mkv_now now,
+                                 const struct mkv_ring *updates)
+{
+    node->effects.updates = *updates;
+    mkv_server_update_keys(node->server, updates);
+    after_input(node, now, 0, 0);
 }
 
 void mkv_server_node_flush(struct mkv_server_node *node, struct mkv_now now)

@@ -121,6 +121,10 @@ bool mkv_server_node_output(struct mkv_server_node *node, struct mkv_output *ret
 /* As mkv_server_acl(): to be told to whoever must know before the outputs are taken. */
 const struct mkv_acl *mkv_server_node_acl(const struct mkv_server_node *node,
                                           uint32_t *ret_version);
+/* See mkv_server_update_keys(). */
+void mkv_server_node_update_keys(struct mkv_server_node *node,
+                                 struct mkv_now now,
+                                 const struct mkv_ring *updates);
 /* Other keys for pings, from now on. */
 void mkv_server_node_keys(struct mkv_server_node *node, const struct mkv_ring *ring);
 

@@ -104,6 +104,14 @@ struct mkv_frame_auth {
     struct mkv_bytes initial; /* the mechanism's first message; empty: none */
 };
 
+/* A constant of the cluster. */
+enum mkv_mode {
+    MKV_MODE_SERVERS = 0, /* values live at the servers */
+    MKV_MODE_MACS = 1,    /* ... and updates bear MACs (wire/mac.h) */
+};
+
+#define MKV_SESSION_KEY_LEN 32U
+
 struct mkv_frame_session {
     struct mkv_bytes name;
     uint64_t seq;
@@ -114,7 +122,7 @@ struct mkv_frame_session {
     bool has_password;
     struct mkv_bytes user;
     struct mkv_bytes password;
-    uint32_t mode;    /* 0 */
+    uint32_t mode;    /* enum mkv_mode */
     uint32_t profile; /* enum mkv_profile */
     uint32_t qos;     /* 0 or 1 */
     uint8_t store_id[MKV_STORE_ID_LEN];
@@ -123,6 +131,7 @@ struct mkv_frame_session {
     bool clock;
     struct mkv_bytes token;
     uint64_t acked;
+    struct mkv_bytes mac_key; /* MKV_SESSION_KEY_LEN bytes, only if the mode wants MACs; or empty */
 };
 
 struct mkv_frame_error {

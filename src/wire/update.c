@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "wire/update.h"
 
+#include "wire/act.h"
 #include "wire/header.h"
 
 enum {
     KEY_TOCK = 0,
     KEY_VALUE = 1,
     KEY_TICKS = 2,
+    KEY_MAC = 3,
 };
 
 #define TOCK_BOUND ((uint64_t)MKV_INTEGER_MAX + 1)
@@ -104,9 +106,11 @@ bool mkv_update_find_dot(struct mkv_bytes in, struct mkv_tick *ret_dot)
     return true;
 }
 
-static void write_update(struct mkv_cbor_writer *w, const struct mkv_update *update)
+static void write_update(struct mkv_cbor_writer *w, const struct mkv_update *update, bool room)
 {
-    mkv_cbor_write_map(w, 1U + update->has_tock + update->present);
+    static const uint8_t none[MKV_PROOF_LEN];
+
+    mkv_cbor_write_map(w, 1U + update->has_tock + update->present + room);
     if (update->has_tock) {
         mkv_cbor_write_uint(w, KEY_TOCK);
         mkv_cbor_write_uint(w, update->tock);
@@ -117,15 +121,19 @@ static void write_update(struct mkv_cbor_writer *w, const struct mkv_update *upd
     }
     mkv_cbor_write_uint(w, KEY_TICKS);
     mkv_ticks_write(w, &update->ticks);
+    if (room) {
+        mkv_cbor_write_uint(w, KEY_MAC);
+        mkv_cbor_write_bytes(w, mkv_bytes(none, sizeof(none)));
+    }
 }
 
-int mkv_update_encode(const struct mkv_update *update, struct mkv_buf *out)
+static int encode(const struct mkv_update *update, bool room, struct mkv_buf *out)
 {
     struct mkv_cbor_writer w;
     size_t start = out->len;
 
     mkv_cbor_writer_init(&w, out);
-    write_update(&w, update);
+    write_update(&w, update, room);
     if (w.error == 0 && out->len - start > MKV_UPDATE_MAX) {
         w.error = MKV_E_TOO_LARGE;
     }
@@ -133,6 +141,16 @@ int mkv_update_encode(const struct mkv_update *update, struct mkv_buf *out)
         mkv_buf_truncate(out, start);
     }
     return w.error;
+}
+
+int mkv_update_encode(const struct mkv_update *update, struct mkv_buf *out)
+{
+    return encode(update, false, out);
+}
+
+int mkv_update_encode_room(const struct mkv_update *update, struct mkv_buf *out)
+{
+    return encode(update, true, out);
 }
 
 void mkv_entry_read_parts(struct mkv_cbor_reader *r, bool present, struct mkv_update *ret_entry)

@@ -33,6 +33,8 @@ bool mkv_update_find_dot(struct mkv_bytes in, struct mkv_tick *ret_dot);
 
 /* Appends the message: keys 0, 1, 2 in this order.  TOO_LARGE, NO_MEMORY. */
 int mkv_update_encode(const struct mkv_update *update, struct mkv_buf *out) MKV_MUST_CHECK;
+/* The same with key 3 behind them, so that the last MKV_PROOF_LEN bytes have room for a MAC (wire/mac.h). */
+int mkv_update_encode_room(const struct mkv_update *update, struct mkv_buf *out) MKV_MUST_CHECK;
 
 /*
  * The *entry* of link frames: [tock, ticks] or [tock, ticks, value].  Sets has_tock; what is

@@ -156,6 +156,46 @@ static void test_reissue(void **state)
 }
 
 /* Wholly or not at all. */
+/* MACs come, change and go; nothing else does, and nothing is lost for want of memory. */
+static void test_renew(void **state)
+{
+    static const uint8_t key[32] = {1};
+    struct mkv_pending_where with_macs = where;
+    struct mkv_pending pending = {0};
+    uint8_t before[64];
+    size_t len;
+
+    (void)state;
+    with_macs.mac_key = mkv_bytes(key, sizeof(key));
+    assert_int_equal(add(&pending, "a", 7, 3, NULL), 0);
+    assert_int_equal(add(&pending, "b", 7, 5, NULL), 0);
+    len = pending.head->payload.len;
+    memcpy(before, pending.head->payload.at, len);
+    for (unsigned n = 1;; n++) {
+        mem_fault_at(n);
+
+        int error = mkv_pending_renew(&pending, &with_macs);
+        bool struck = mem_fault_struck();
+
+        mem_fault_at(0);
+        assert_int_equal(error, struck ? MKV_E_NO_MEMORY : 0);
+        if (!struck) {
+            break;
+        }
+        assert_int_equal(pending.head->payload.len, len);
+    }
+    assert_int_equal(pending.n, 2);
+    assert_int_equal(pending.head->counter, 3);
+    assert_int_equal(pending.head->id, 3);
+    assert_int_equal(pending.tail->counter, 5);
+    assert_int_equal(pending.head->payload.len, len + 18);
+    assert_int_equal(pending.head->payload.at[len], 3);
+    assert_int_equal(mkv_pending_renew(&pending, &where), 0);
+    assert_true(mkv_bytes_equal(pending.head->payload, mkv_bytes(before, len)));
+    mkv_pending_deinit(&pending);
+    assert_int_equal(mem_fault_live(), 0);
+}
+
 static void test_reissue_without_memory(void **state)
 {
     struct mkv_pending pending = {0};
@@ -186,6 +226,7 @@ int main(void)
         cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_follow),
         cmocka_unit_test(test_reissue),
+        cmocka_unit_test(test_renew),
         cmocka_unit_test(test_reissue_without_memory),
     };
 

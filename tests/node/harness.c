@@ -47,6 +47,9 @@ int world_boot(struct world *world)
         config.server.guarded = true;
         memcpy(config.server.guard_key, world->guard_key, sizeof(config.server.guard_key));
     }
+    if (world->updates != NULL) {
+        config.server.updates = *world->updates;
+    }
     config.server.links.n = 1;
     config.server.links.at[0] = mkv_bytes_of("unix:/run/x");
     config.server.brokers.n = 1;

@@ -27,9 +27,10 @@ struct world {
     struct mkv_store_report report; /* of the last opening of the store */
     bool accept_restored;
     uint64_t boots;
-    const uint8_t *guard_key;   /* NULL: the broker is not guarded */
-    bool others;                /* there are other servers, but none of them can be dialled */
-    void (*around)(bool enter); /* called before and after each call of the node; may be NULL */
+    const uint8_t *guard_key;       /* NULL: the broker is not guarded */
+    const struct mkv_ring *updates; /* keys by which updates must be proven; NULL: they need not */
+    bool others;                    /* there are other servers, but none of them can be dialled */
+    void (*around)(bool enter);     /* called before and after each call of the node; may be NULL */
     unsigned n_heard;
     struct heard heard[WORLD_FRAMES_MAX];
     unsigned n_closed;

@@ -287,12 +287,8 @@ static void random_session(struct messages *m, struct mkv_frame_session *session
     session->client_id = random_text(m, 0, 2000);
     session->has_user = coin(m);
     session->has_password = coin(m);
-    if (session->has_user) {
-        session->user = random_text(m, 0, 100);
-    }
-    if (session->has_password) {
-        session->password = random_text(m, 0, 2000);
-    }
+    session->user = session->has_user ? random_text(m, 0, 100) : session->user;
+    session->password = session->has_password ? random_text(m, 0, 2000) : session->password;
     session->profile = coin(m);
     session->qos = coin(m);
     random_id16(m, session->store_id);
@@ -301,6 +297,10 @@ static void random_session(struct messages *m, struct mkv_frame_session *session
     session->clock = coin(m);
     session->token = random_bytes(m, 1, MKV_TOKEN_MAX);
     session->acked = tock(m);
+    session->mode = coin(m);
+    if (coin(m)) { /* whether that fits the mode is not looked at here */
+        session->mac_key = random_bytes(m, MKV_SESSION_KEY_LEN, MKV_SESSION_KEY_LEN);
+    }
 }
 
 static struct mkv_bytes random_path(struct messages *m)

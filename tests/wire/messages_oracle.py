@@ -329,9 +329,9 @@ CREDIT = {7: small(1)}
 FRAMES = {
     1: ({**KIND, 2: versions, 3: texts(16, 1024), 4: PEOPLE}, {5: NAMED, 6: texts(8, 1024)}),
     2: ({**KIND, 2: PEOPLE}, {3: session, 4: TOKEN, 5: octets(1, 4096)}),
-    3: ({**KIND, 2: NAMED, 3: positive, 4: text(256, 1), 5: ADDRESSES, 6: text(65535), 9: small(0, 0),
+    3: ({**KIND, 2: NAMED, 3: positive, 4: text(256, 1), 5: ADDRESSES, 6: text(65535), 9: small(0, 1),
          10: small(0, 1), 11: small(0, 1), 12: id16, 13: id16, 14: tock, 15: Reader.boolean,
-         16: TOKEN, 17: tock}, {7: text(65535), 8: text(65535)}),
+         16: TOKEN, 17: tock}, {7: text(65535), 8: text(65535), 18: octets(32, 32)}),
     4: (KIND, {}),
     5: ({**KIND, 2: code, 3: PEOPLE}, {1: positive}),
     6: (KIND, {2: tock}),

@@ -78,7 +78,7 @@ static bool same_session(const struct mkv_frame_session *a, const struct mkv_fra
            SAME_BYTES(client_id) && SAME(has_user) && SAME(has_password) && SAME_BYTES(user) &&
            SAME_BYTES(password) && SAME(mode) && SAME(profile) && SAME(qos) &&
            SAME_ID16(store_id) && SAME_ID16(digest_key) && SAME(tock) && SAME(clock) &&
-           SAME_BYTES(token) && SAME(acked);
+           SAME_BYTES(token) && SAME(acked) && SAME_BYTES(mac_key);
 }
 
 static bool same_read(const struct mkv_frame_read *a, const struct mkv_frame_read *b)

@@ -33,12 +33,12 @@ DELETED = object()
 class Write:
     """An update of ours, byte for byte, until the server has dealt with it."""
 
-    def __init__(self, counter, path, topic, entry):
+    def __init__(self, counter, path, topic, entry, mac_key=None):
         self.counter = counter
         self.path = path
         self.topic = topic
         self.entry = entry
-        self.payload = entry.encode()
+        self.payload = entry.encode(topic, mac_key)
         self.state = "pending"  # then "acked", "refused", or "moved" to a new session
         self.error = None
         self.moved_to = None
@@ -258,6 +258,8 @@ class Client:
         self._server_tock(fields["tock"])
         if old and (old["name"], old["seq"]) == (fields["name"], fields["seq"]):
             self._acknowledged(fields["on_disk"])
+            for write in self.pending.values():  # by the key that is in use now
+                write.payload = write.entry.encode(write.topic, fields.get("mac_key"))
         else:
             self._move_pending()
         if self.mqtt and old["client_id"] != fields["client_id"]:
@@ -363,7 +365,7 @@ class Client:
         dot = (self.session["name"], self.session["seq"], self.counter)
         entry = Entry(self.next_tock() if when is True else when, raw, ticks_naming(dot, replaces))
         topic = to_topic(self.root, path, self.session["profile"])
-        write = Write(self.counter, path, topic, entry)
+        write = Write(self.counter, path, topic, entry, self.session.get("mac_key"))
         self.pending[self.counter] = self.newest[key] = write
         return write
 

@@ -10,6 +10,8 @@ import struct
 from paths import *
 from strict_cbor import *
 
+MAC_LEN = 16
+
 # --- Sections 4 and 6: updates and their order -----------------------------------------------
 
 
@@ -58,14 +60,20 @@ class Entry:
         data += struct.pack(">BQ", self.value is not None, self.vhash())
         return struct.unpack(">QQ", hashlib.blake2b(data, digest_size=16, key=digest_key).digest())
 
-    def encode(self):
+    def encode(self, topic="", mac_key=None):
+        """Section 4; with the key of the session, also 13.6."""
         message = {}
         if self.tock is not None:
             message[0] = self.tock
         if self.value is not None:
             message[1] = Raw(self.value)
         message[2] = self.ticks
-        return encode(message)
+        if mac_key is None:
+            return encode(message)
+        start = encode({**message, 3: bytes(MAC_LEN)})[:-MAC_LEN]
+        where = topic.encode()
+        data = struct.pack(">H", len(where)) + where + start
+        return start + hashlib.blake2b(data, digest_size=MAC_LEN, key=mac_key).digest()
 
 
 UPDATE = {
@@ -165,7 +173,7 @@ FRAMES = {
             6: ("client_id", mqtt_text),
             7: ("user", mqtt_text),
             8: ("password", mqtt_text),
-            9: ("mode", uint(0, 0)),
+            9: ("mode", uint(0, 1)),
             10: ("profile", uint(0, 1)),
             11: ("qos", uint(0, 1)),
             12: ("store", string(16, 16)),
@@ -174,8 +182,9 @@ FRAMES = {
             15: ("clock", boolean),
             16: ("token", string(1, 64)),
             17: ("on_disk", uint(0, POSITIVE_MAX)),
+            18: ("mac_key", string(32, 32)),
         },
-        {"user", "password"},
+        {"user", "password", "mac_key"},
     ),
     BIRTH: ({}, set()),
     ERROR: ({**ID, 2: ("code", code(-9999, -1)), 3: ("text", text())}, {"id"}),
