@@ -420,6 +420,7 @@ static bool came_too_late(const struct sim *sim, unsigned key, const struct know
            known->head.tock <= floor;
 }
 
+/* What it held before it went out is overtaken there by what counts for nobody. */
 static void note_held(struct sim *sim,
                       struct machine *machine,
                       unsigned key,
@@ -427,6 +428,9 @@ static void note_held(struct sim *sim,
 {
     if (machine->evicted || machine->stray) {
         raise(&sim->oracle.outside.at[key], known);
+        if (known_less(&machine->held.at[key], known)) {
+            machine->held.at[key] = (struct known){0};
+        }
     } else if (!came_too_late(sim, key, known)) {
         raise(&machine->held.at[key], known);
     }

@@ -22,7 +22,7 @@ FOUND = [9, 35, 175, 277, 466, 539, 807, 1176, 2722, 2822, 2966, 3088, 11913, 50
          704941, 711017, 725901, 730717, 731512, 760783, 761712, 773452, 777421, 777892, 801612, 804942, 1004023, 1105313,
          1132645, 1133701, 1140879,
          1144490, 2002474, 2009790, 2022043, 2030043, 2040550, 2041133, 2043569, 2077190, 2102792,
-         3054563]
+         3054563, 4006388]
 
 # What is left of a seed's faults and steps when it fails for another reason than the whole of it.
 SHRUNK = [[2030043, "--only", "loss,untrusted,write,user_dies,cut,isolate,split,bridge_cut,broker_kill,join,evict,clock_step,"
