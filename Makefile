@@ -16,7 +16,7 @@
 #   make model      look at every state of the models of what servers do among themselves;
 #                   ARGS="join" restricts it to the runs named
 #   make coverage   branch coverage by room
-#   make lint       clang's warnings, clang-tidy, cppcheck, the format
+#   make lint       clang's warnings, clang-tidy, cppcheck, gcc's analyzer, the format
 #   make format     format the C sources in place
 #   make fresh      prove `make run` and `make test` on a Debian 12 with git and make only
 #   make clean      remove all build folders but the cache of `make fresh`

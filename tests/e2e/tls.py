@@ -308,6 +308,49 @@ def case_users(server):
     moat.expect_equal(login(server, "ann", "pencil2")[1][0], 3)
 
 
+def gsasl_login(link, password):
+    """GNU's own client does the proving; here its lines are carried. The last frame, and gsasl's last words."""
+    with subprocess.Popen(["gsasl", "--client", "--mechanism", "SCRAM-SHA-256-PLUS",
+                           "--authentication-id", "ann", "--password", password],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT) as process:
+        def say(data):
+            process.stdin.write(base64.b64encode(data) + b"\n")
+            process.stdin.flush()
+
+        def hear():
+            line = process.stdout.readline()
+            while line and not line.endswith(b"Output from client:\n"):
+                line = process.stdout.readline()
+            return base64.b64decode(process.stdout.readline())
+
+        say(link.binding())
+        link.send({0: 2, 2: "SCRAM-SHA-256-PLUS", 5: hear()})
+        answer = link.read()
+        say(answer[2])
+        link.send({0: 9, 2: hear()})
+        answer = link.read()
+        if answer[0] == 8: # the server's proof
+            say(answer[2])
+            say(b"")
+            answer = link.read()
+        process.stdin.close()
+        return answer, process.stdout.read().decode()
+
+
+def case_gsasl(server):
+    link = Link(server)
+    answer, words = gsasl_login(link, "pencil2")
+    moat.expect_equal(answer[0], 3, answer)
+    moat.expect("server trusted" in words, words)
+    link.close()
+    link = Link(server)
+    answer, words = gsasl_login(link, "wrong")
+    moat.expect_equal((answer[0], answer[2]), (5, -23), answer)
+    moat.expect("server trusted" not in words, words)
+    link.close()
+
+
 def case_kept(server):
     """Over a restart, and the salts of users that there are not, too."""
     link, answer = login(server, "eve", "x")
@@ -524,6 +567,7 @@ def main():
             ("nobody gets in without a user", with_server(case_nobody)),
             ("no TLS", with_server(case_plain)),
             ("users and passwords", with_server(case_users)),
+            ("gsasl logs in", with_server(case_gsasl)),
             ("what is kept", with_server(case_kept)),
             ("nothing less", with_server(case_downgrade)),
             ("without TLS", with_server(case_loopback)),
