@@ -42,6 +42,7 @@ struct runner {
     struct mkv_loop *loop;
     struct mkv_address address;
     struct mkv_mqtt *mqtt;
+    unsigned n_asked; /* subscriptions that the broker has not answered yet */
     struct mkv_gate *gate;
     unsigned generation; /* of the rules: what earlier ones have begun is nobody's any more */
     uint64_t watches[WATCHES_MAX];
@@ -147,6 +148,7 @@ static void on_connected(void *context)
     int64_t now_ms = mkv_session_now_ms();
 
     runner->why.text[0] = '\0';
+    runner->n_asked = 0;
     for (unsigned i = 0; i < mkv_gate_count(runner->gate); i++) {
         struct mkv_gate_report report;
         int error = 0;
@@ -155,6 +157,7 @@ static void on_connected(void *context)
         if (mkv_gate_rule_reads(report.rule)) {
             error = mkv_mqtt_subscribe(runner->mqtt, report.rule->topic, report.rule->qos,
                                        SUBSCRIBED + i);
+            runner->n_asked += error == 0;
         }
         if (error != 0) {
             mkv_gate_blame(runner->gate, i, now_ms, report.rule->topic, mkv_error_text(error));
@@ -193,6 +196,9 @@ static void on_answered(
     struct mkv_gate_report report;
 
     (void)qos;
+    if (cookie >= SUBSCRIBED && --runner->n_asked == 0) {
+        runner->report_ms = 0;
+    }
     if (error == 0) {
         return;
     }
@@ -470,6 +476,7 @@ static void forget_rules(struct runner *runner)
 {
     mkv_mqtt_free(runner->mqtt);
     runner->mqtt = NULL;
+    runner->n_asked = 0;
     runner->generation++;
     for (unsigned i = 0; i < runner->n_watches; i++) {
         (void)moatkv_cancel(runner->cli->kv, runner->watches[i]); /* or it has ended already */
@@ -525,8 +532,10 @@ static void report(struct runner *runner, const char *state)
 static void report_in_time(struct runner *runner, int64_t now_ms)
 {
     if (now_ms >= runner->report_ms && runner->reports.n_flying == 0) {
-        report(runner, runner->mqtt != NULL && mkv_mqtt_is_connected(runner->mqtt) ? "running"
-                                                                                   : "no broker");
+        bool hears =
+            runner->mqtt != NULL && mkv_mqtt_is_connected(runner->mqtt) && runner->n_asked == 0;
+
+        report(runner, hears ? "running" : "no broker");
         runner->report_ms = now_ms + REPORT_MS;
     }
 }

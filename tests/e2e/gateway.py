@@ -134,6 +134,12 @@ def home_assistant(server, bus):
     bus.until("homeassistant/switch/pump/config", "")
 
 
+def hears(server, bus, topic):
+    """Says it, and whether it, or what was said before, has come to the tree."""
+    bus.say(topic, "on")
+    return rig.run_cli(server, "get", topic.replace("/", ".")).stdout.strip() == "true"
+
+
 def test_devices(place):
     server, broker = place.server(), place.broker()
     bus = Bus(broker)
@@ -147,19 +153,19 @@ def test_devices(place):
     cli(server, "set", ":n.gate.wrong", "{topic: x, path: y, dir: sideways, codec: json}")
     wait_for(lambda: gate.status().get("wrong", {}).get("state") == "not in force", "the bad rule")
     cli(server, "gate", "add", "late", json.dumps(rule("late/+", "late.+", "in", "bool")))
-    wait_for(lambda: gate.status().get("late"), "the rule that came late")
-    bus.say("late/x", "on")
-    wait_for(lambda: rig.run_cli(server, "get", "late.x").stdout.strip() == "true", "late.x")
+    wait_for(lambda: hears(server, bus, "late/x"), "the rule that came late")
     cli(server, "gate", "del", "wrong")
     wait_for(lambda: "wrong" not in gate.status(), "the bad rule to go")
+    # The gateway begins anew with other rules: what comes while it does so is not for it.
+    wait_for(lambda: hears(server, bus, "late/y"), "the gateway to be back")
     bus.say("zigbee2mqtt/bad", "{no json")
-    bus.say("late/y", "off")
-    wait_for(lambda: rig.run_cli(server, "get", "late.y").returncode == 0, "late.y")
+    bus.say("late/z", "off")
+    wait_for(lambda: rig.run_cli(server, "get", "late.z").returncode == 0, "late.z")
     status = gate.stop()
     equal(status[None]["state"], "stopped", "the status")
     equal((status["lamps"]["errors"], status["lamps"]["where"]), (1, "zigbee2mqtt/bad"), "the lamps")
     check("expected a key" in status["lamps"]["problem"], status)
-    equal(status["late"]["written"], 1, "what the late rule wrote since the last change of rules")
+    equal(status["late"]["written"], 2, "what the late rule wrote since the last change of rules")
     bus.close()
 
 
@@ -202,7 +208,8 @@ def test_two_gateways_onto_each_other(place):
     def settled():
         a, b = rig.tree_of(one, "switch"), rig.tree_of(two, "switch")
         c, d = rig.tree_of(one, "rough"), rig.tree_of(two, "rough")
-        return a == b and c == d and len(a) == len(c) == 1
+        # A third of it is rounded on the way, and each side keeps its own reading.
+        return a == b and len(a) == len(c) == len(d) == 1 and abs(c["rough.a"] - d["rough.a"]) < 1e-9
     wait_for(settled, lambda: f"the same: {rig.tree_of(one)} {rig.tree_of(two)}", 60, step=0.2)
     before = dict(bus.n)
     bus.say("rough/b", "1")
