@@ -79,10 +79,10 @@ const struct mkv_verb mkv_verb_passwd = {
     .words = "USER",
     .n_words_min = 1,
     .n_words_max = 1,
-    .summary = "Sets a user's password at the server that is asked",
-    .more = "The server never gets the password itself. Others of its cluster do not get to know "
-            "of it:\n"
-            "set it at each of them that the user logs in to.\n",
+    .summary = "Sets a user's password",
+    .more = "The server never gets the password itself. The others of its cluster get to know what "
+            "it has:\n"
+            "the password is good there a second or so later, or when they can be reached again.\n",
     .options = options,
     .examples = {{"passwd ann", "asks twice"},
                  {"passwd ann --password-file -", "the first line of standard input"},

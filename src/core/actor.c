@@ -150,6 +150,7 @@ void mkv_actor_describe(const struct mkv_server *server,
         .wall_ms = cluster->walls.own_ms, /* even if we are not sure: others compare */
     };
     memcpy(ret_ping->uuid, mkv_store_id(server->store), MKV_UUID_LEN);
+    memcpy(ret_ping->secrets, server->secrets.digest, MKV_DIGEST_LEN);
     mkv_digest_bytes(sum.digest, ret_ping->digest);
     mkv_digest_bytes(cluster->members.digest, ret_ping->members);
     memcpy(ret_ping->cluster, mkv_members_cluster(&cluster->members), MKV_UUID_LEN);

@@ -297,6 +297,8 @@ static void on_frame_up(struct mkv_client *client, const struct mkv_frame *frame
     case MKV_FRAME_SERVERS:
     case MKV_FRAME_EVICT:
     case MKV_FRAME_PASSWD:
+    case MKV_FRAME_SECRETS:
+    case MKV_FRAME_SECRET:
     case MKV_FRAME_CHALLENGE:
     case MKV_FRAME_RESPONSE:
     case MKV_FRAME_VOUCHED:

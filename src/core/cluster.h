@@ -52,10 +52,12 @@ struct mkv_known {
     uint32_t n_failures;       /* attempts in a row to do so that failed */
     int64_t retry_ms;          /* not before */
     uint32_t first_address;    /* of its addresses, the one to be tried first */
-    uint64_t nonce_before;     /* of the boot before: whose pings may still be on their way */
-    int64_t gaps_asked_ms;     /* when it was last asked for what is missing in streams */
-    int64_t gaps_ms;           /* not again before */
-    uint32_t gap_tries;        /* how often in a row that brought nothing */
+    uint8_t read_secrets[MKV_DIGEST_LEN]; /* those that it had when they were read last ... */
+    bool has_read_secrets;                /* ... if they were */
+    uint64_t nonce_before; /* of the boot before: whose pings may still be on their way */
+    int64_t gaps_asked_ms; /* when it was last asked for what is missing in streams */
+    int64_t gaps_ms;       /* not again before */
+    uint32_t gap_tries;    /* how often in a row that brought nothing */
 };
 
 /* Another server of our name, or on our store. */
@@ -72,6 +74,7 @@ enum mkv_pull_step {
     MKV_PULL_GREETING, /* we wait for hello ... */
     MKV_PULL_PROVING,  /* ... for proof that it has the cluster's key, as we have */
     MKV_PULL_LOGIN,    /* ... for peer */
+    MKV_PULL_SECRETS,  /* ... for users' secrets */
     MKV_PULL_VOUCHING, /* ... for vouched */
     MKV_PULL_CHANGES,  /* ... for data or end of a read since our checkpoint */
     MKV_PULL_CHECKING, /* ... for the digest of all */
@@ -82,6 +85,7 @@ enum mkv_pull_step {
 /* What is read. */
 enum mkv_pull_kind {
     MKV_PULL_JOIN,    /* it is to vouch for us, and then what we lack */
+    MKV_PULL_KNOWN,   /* nothing but what it knows of passwords, which comes first anyway */
     MKV_PULL_CHANGED, /* what changed since our place in its log, if we have one */
     MKV_PULL_WALK,    /* what differs */
     MKV_PULL_HEAL,    /* the same, entries up to the floor as well: see heal.c */
@@ -98,11 +102,15 @@ struct mkv_pull {
     bool asked;              /* proving: our first message is out */
     bool has_answer;         /* proving: it has said who it is, and we are not through yet */
     struct mkv_frame_peer answer;
-    uint32_t n_tried; /* so many have been */
-    uint64_t id;      /* of the open request */
+    uint32_t n_tried;                /* so many have been */
+    uint64_t id;                     /* of the open request */
+    uint8_t secrets[MKV_DIGEST_LEN]; /* of those that it had when we began to read them ... */
+    char user[MKV_ACL_NAME_MAX + 1]; /* ... whose was the last one */
+    uint32_t n_secrets;              /* of this page */
     int64_t began_ms;
     int64_t heard_ms;
     bool joining;           /* it is to vouch for us */
+    bool secrets_only;      /* the trees are equal */
     bool walks;             /* it compares */
     bool members_first;     /* now it reads who the members are, before all else ... */
     bool members_replace;   /* ... which is another cluster's list, in place of ours */
@@ -320,6 +328,17 @@ int mkv_pull_dialled(struct mkv_server *server,
 void mkv_pull_elsewhere(struct mkv_server *server, struct mkv_now now, const char *why);
 /* It is the one we look for: asks it for what we want. */
 int mkv_pull_logged_in(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
+
+/* The same, once the secrets have been read. */
+int mkv_pull_begin(struct mkv_server *server, struct mkv_now now) MKV_MUST_CHECK;
+
+/* pull_secrets.c */
+/* Asks for them; false: they are known. */
+bool mkv_pull_begin_secrets(struct mkv_server *server);
+/* The answer. */
+int mkv_pull_secret(struct mkv_server *server,
+                    struct mkv_now now,
+                    const struct mkv_frame *frame) MKV_MUST_CHECK;
 
 /* pull_login.c */
 /* A frame before the other side has said who it is. */

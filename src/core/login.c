@@ -3,7 +3,6 @@
 
 #include "core/server_state.h"
 #include "wire/path.h"
-#include "wire/secret.h"
 
 /*
  * Logging in by password (docs/protocol.md, 7.1), and setting one.  The exchange itself is outside:
@@ -236,30 +235,6 @@ static int may_set(struct mkv_server *server,
     return error;
 }
 
-static int store_secret(struct mkv_server *server,
-                        struct mkv_now now,
-                        const struct mkv_frame_passwd *passwd)
-{
-    const struct mkv_secret secret = {
-        .tock = mkv_tock_tell(&server->tock, mkv_server_wall(server, now)),
-        .iterations = passwd->iterations,
-        .salt = passwd->salt,
-        .stored_key = passwd->stored_key,
-        .server_key = passwd->server_key,
-    };
-    struct mkv_buf bytes;
-
-    mkv_buf_init(&bytes, MKV_STORE_SECRET_MAX);
-
-    int error = mkv_secret_encode(&secret, &bytes);
-
-    if (error == 0) {
-        error = mkv_store_secret_put(server->store, passwd->user, mkv_buf_bytes(&bytes));
-    }
-    mkv_buf_deinit(&bytes);
-    return error;
-}
-
 int mkv_login_passwd(struct mkv_server *server,
                      struct mkv_now now,
                      struct mkv_server_link *link,
@@ -287,7 +262,12 @@ int mkv_login_passwd(struct mkv_server *server,
         return 0;
     }
     if (error == 0) {
-        error = store_secret(server, now, &frame->passwd);
+        error = mkv_secrets_set(server, now, &frame->passwd);
+    }
+    if (error == MKV_E_TOO_MANY) {
+        mkv_server_send_error(server, link, frame->id, error,
+                              "as many users have passwords as may have one");
+        return 0;
     }
     if (error == 0) {
         mkv_effect_log(server->effects, MKV_LOG_INFO, "link %llu sets the password of '%.*s'",

@@ -178,6 +178,9 @@ int mkv_peer_frame(struct mkv_server *server,
                    struct mkv_server_link *link,
                    const struct mkv_frame *frame)
 {
+    if (frame->kind == MKV_FRAME_SECRETS) {
+        return mkv_secrets_tell(server, link, frame);
+    }
     return frame->kind == MKV_FRAME_VOUCH ? take_vouch(server, now, link, frame)
                                           : take_split(server, link, frame);
 }

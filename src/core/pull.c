@@ -89,7 +89,7 @@ void mkv_pull_fail(struct mkv_server *server, struct mkv_now now, const char *wh
         mkv_effect_log(server->effects, loudness(known), "reading from server '%.*s' failed: %s",
                        (int)known->ping.name.len, (const char *)known->ping.name.at, why);
         mkv_sync_failed(server, now, known);
-        known->wants_pull = true;
+        known->wants_pull = known->wants_pull || !cluster->pull.secrets_only;
         if (cluster->pull.step <= MKV_PULL_LOGIN) { /* whoever listens there, it is not them */
             known->first_address = cluster->pull.address + 1;
         }
@@ -162,6 +162,7 @@ int mkv_pull_start(struct mkv_server *server,
     pull->address = known->first_address < known->ping.addresses.n ? known->first_address : 0;
     pull->id = 0;
     pull->joining = kind == MKV_PULL_JOIN;
+    pull->secrets_only = kind == MKV_PULL_KNOWN;
     pull->anew = false;
     pull->heals = kind == MKV_PULL_HEAL;
     pull->walks = pull->heals || kind == MKV_PULL_WALK || !mkv_sync_may_resume(server, known);
@@ -554,7 +555,7 @@ static int take_digest(struct mkv_server *server,
 
 /* --- Frames ------------------------------------------------------------------------------- */
 
-int mkv_pull_logged_in(struct mkv_server *server, struct mkv_now now)
+int mkv_pull_begin(struct mkv_server *server, struct mkv_now now)
 {
     struct mkv_pull *pull = &server->cluster.pull;
 
@@ -562,11 +563,20 @@ int mkv_pull_logged_in(struct mkv_server *server, struct mkv_now now)
         ask_vouch(server);
         return 0;
     }
+    if (pull->secrets_only) {
+        mkv_pull_leave(server);
+        return 0;
+    }
     if (pull->bound > 0) { /* what we accept from now on they have not forgotten */
         mkv_tock_see(&server->tock, pull->bound);
         mkv_floor_raise_horizon(&server->cluster.floor, pull->bound);
     }
     return ask_members(server, now);
+}
+
+int mkv_pull_logged_in(struct mkv_server *server, struct mkv_now now)
+{
+    return mkv_pull_begin_secrets(server) ? 0 : mkv_pull_begin(server, now);
 }
 
 static int take_error(struct mkv_server *server, struct mkv_now now, const struct mkv_frame *frame)
@@ -599,6 +609,8 @@ static int take_answer(struct mkv_server *server, struct mkv_now now, const stru
         return MKV_E_UNEXPECTED;
     }
     switch (pull->step) {
+    case MKV_PULL_SECRETS:
+        return mkv_pull_secret(server, now, frame);
     case MKV_PULL_VOUCHING:
         return frame->kind == MKV_FRAME_VOUCHED ? take_vouched(server, now, &frame->vouched)
                                                 : MKV_E_UNEXPECTED;

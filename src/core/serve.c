@@ -416,6 +416,7 @@ int mkv_serve_frame(struct mkv_server *server,
     case MKV_FRAME_FETCH:
     case MKV_FRAME_VOUCH:
     case MKV_FRAME_SPLIT:
+    case MKV_FRAME_SECRETS:
         if (link->is_peer) {
             return frame->kind == MKV_FRAME_FETCH ? open_request(server, now, link, frame)
                                                   : mkv_peer_frame(server, now, link, frame);
@@ -446,6 +447,7 @@ int mkv_serve_frame(struct mkv_server *server,
     case MKV_FRAME_SUMS:
     case MKV_FRAME_REPORTS:
     case MKV_FRAME_DONE:
+    case MKV_FRAME_SECRET:
     case MKV_FRAME_LOST:
         break;
     }

@@ -74,6 +74,9 @@ int mkv_server_begin(struct mkv_server *server, struct mkv_now now)
 {
     int error = mkv_grants_refresh(&server->grants, server->store, server->effects);
 
+    if (error == 0) {
+        error = mkv_secrets_refresh(server);
+    }
     return error != 0 ? error : mkv_handshake_reserve(server, now);
 }
 
@@ -408,6 +411,9 @@ int mkv_server_settle(struct mkv_server *server, struct mkv_now now)
         error = mkv_grants_refresh(&server->grants, server->store, server->effects);
     }
     if (error == 0) {
+        error = mkv_secrets_refresh(server);
+    }
+    if (error == 0) {
         mkv_users_settle(server, now);
     }
     if (error == 0 && mkv_store_dirty(server->store) && mkv_tock_mark_due(&server->tock, &mark)) {
@@ -432,6 +438,7 @@ int mkv_server_rollback(struct mkv_server *server, struct mkv_now now, int failu
     int error = mkv_rows_reload(server, now);
 
     mkv_cluster_rollback(server, now);
+    mkv_secrets_rollback(server);
     /* Nobody knows which of the dropped frames a link was waiting for: all start over. */
     while ((link = mkv_map_each(&server->links, &cursor)) != NULL) {
         mkv_serve_end_all(server, link);

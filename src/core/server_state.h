@@ -16,6 +16,7 @@
 #include "core/grants.h"
 #include "core/merge.h"
 #include "core/request.h"
+#include "core/secrets.h"
 #include "core/server.h"
 #include "core/tock.h"
 
@@ -99,6 +100,7 @@ struct mkv_server {
     struct mkv_tock tock;
     struct mkv_cluster cluster;
     struct mkv_grants grants;
+    struct mkv_secrets secrets;
     uint32_t users_version; /* of the grants that open links go by */
     bool rights_due;        /* users have to be told that there are others, but not ... */
     int64_t rights_ms;      /* ... before this */
@@ -193,7 +195,7 @@ struct mkv_now mkv_server_clock(struct mkv_server *server, struct mkv_now now);
 /* Others have been heard. */
 void mkv_server_clock_compare(struct mkv_server *server, struct mkv_now now);
 
-/* peer.c; @frame is a vouch or a split, over the link of a peer. */
+/* peer.c; @frame is a vouch, a split or a request for secrets, over the link of a peer. */
 int mkv_peer_frame(struct mkv_server *server,
                    struct mkv_now now,
                    struct mkv_server_link *link,
@@ -240,7 +242,7 @@ int mkv_login_passwd(struct mkv_server *server,
 /* After the grants were refreshed: whoever may not be here any more has to leave, all others are told. */
 void mkv_users_settle(struct mkv_server *server, struct mkv_now now);
 void mkv_users_time(struct mkv_server *server, struct mkv_now now);
-/* The password of @name was set over the link @by, which stays: who came by the one before has to leave. */
+/* The password of @name was set over the link @by (NULL: at another server), which stays: who came by the one before has to leave. */
 void mkv_users_password(struct mkv_server *server,
                         const struct mkv_server_link *by,
                         struct mkv_bytes name);

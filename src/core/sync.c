@@ -225,7 +225,7 @@ int mkv_sync_ping(struct mkv_server *server, struct mkv_now now, struct mkv_know
     take_complete(known);
     compare(server, now, known);
     take_floor(server, now, known);
-    if (known->wants_pull) {
+    if (known->wants_pull || mkv_secrets_wanted(server, known)) {
         mkv_server_wake_at(server, known->retry_ms > now.ms ? known->retry_ms : now.ms);
     }
     return known->differs_ms == MKV_NEVER ? mkv_cluster_look_for_lost(server) : 0;
@@ -257,14 +257,14 @@ static void look(struct mkv_server *server, struct mkv_now now, struct mkv_known
 /* What was missing may have come from another one meanwhile. */
 static bool may_pull(struct mkv_server *server, struct mkv_now now, struct mkv_known *known)
 {
-    if (!known->wants_pull || !mkv_actor_serves(server, now, known) ||
-        !mkv_sync_same_cluster(server, &known->ping)) {
+    if (!(known->wants_pull || mkv_secrets_wanted(server, known)) ||
+        !mkv_actor_serves(server, now, known) || !mkv_sync_same_cluster(server, &known->ping)) {
         return false;
     }
     if (known->differs_ms != MKV_NEVER && mkv_sync_had(server, known->ping.digest)) {
         note_equal(server, known);
     }
-    return known->wants_pull;
+    return known->wants_pull || mkv_secrets_wanted(server, known);
 }
 
 /* The one that failed least, and then the one that has waited longest. */
@@ -298,6 +298,9 @@ static struct mkv_known *choose(struct mkv_server *server, struct mkv_now now)
  */
 static enum mkv_pull_kind kind_for(const struct mkv_server *server, const struct mkv_known *known)
 {
+    if (!known->wants_pull) {
+        return MKV_PULL_KNOWN;
+    }
     if (lags(server, known)) {
         return MKV_PULL_WALK;
     }
@@ -310,14 +313,14 @@ static enum mkv_pull_kind kind_for(const struct mkv_server *server, const struct
 static int pull_next(struct mkv_server *server, struct mkv_now now)
 {
     struct mkv_known *known = choose(server, now);
+    enum mkv_pull_kind kind;
 
     if (known == NULL) {
         return 0;
     }
-
+    kind = kind_for(server, known);
     known->wants_pull = false;
-    return mkv_pull_start(server, now, known, kind_for(server, known),
-                          lags(server, known) ? known->ping.floor : 0);
+    return mkv_pull_start(server, now, known, kind, lags(server, known) ? known->ping.floor : 0);
 }
 
 void mkv_sync_failed(struct mkv_server *server, struct mkv_now now, struct mkv_known *known)

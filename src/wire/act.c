@@ -31,7 +31,8 @@ static const struct mkv_field ping_fields[] = {
     {19, MKV_FIELD_UINT, AT(uptime_s), RANGE(0, MKV_INTEGER_MAX)},
     {20, MKV_FIELD_UINT, AT(wall_ms), RANGE(0, MKV_INTEGER_MAX)},
     {21, MKV_FIELD_ID16, AT(cluster)},
-    {22, MKV_FIELD_ID16, AT(proof), .optional = true, .has = offsetof(struct mkv_ping, has_proof)},
+    {22, MKV_FIELD_ID16, AT(secrets)},
+    {23, MKV_FIELD_ID16, AT(proof), .optional = true, .has = offsetof(struct mkv_ping, has_proof)},
 };
 
 static const struct mkv_fields fields = {ping_fields, sizeof(ping_fields) / sizeof(*ping_fields)};

@@ -47,6 +47,7 @@ struct mkv_ping {
     uint64_t uptime_s;                 /* since this boot */
     uint64_t wall_ms;                  /* since 2020 by its clock; 0: not trusted */
     uint8_t cluster[MKV_STORE_ID_LEN]; /* uuid of the server that founded its cluster */
+    uint8_t secrets[MKV_DIGEST_LEN];   /* digest of what it knows of users' passwords */
     bool has_proof;
     uint8_t proof[MKV_PROOF_LEN]; /* the end of the message: see wire/ring.h */
 };

@@ -250,6 +250,22 @@ static const struct mkv_field passwd_fields[] = {
     {6, MKV_FIELD_BYTES, AT(passwd.server_key), RANGE(MKV_SCRAM_KEY_LEN, MKV_SCRAM_KEY_LEN)},
 };
 
+static const struct mkv_field secrets_fields[] = {
+    {REQUEST_ID},
+    {2, MKV_FIELD_TEXT, AT(passwd.user), OPTIONAL, RANGE(1, MKV_SCRAM_USER_MAX)},
+};
+
+static const struct mkv_field secret_fields[] = {
+    {REQUEST_ID},
+    {2, MKV_FIELD_TEXT, AT(passwd.user), RANGE(1, MKV_SCRAM_USER_MAX)},
+    {3, MKV_FIELD_U32, AT(passwd.iterations),
+     RANGE(MKV_SCRAM_ITERATIONS_MIN, MKV_SCRAM_ITERATIONS_MAX)},
+    {4, MKV_FIELD_BYTES, AT(passwd.salt), RANGE(MKV_SCRAM_SALT_MIN, MKV_SCRAM_SALT_MAX)},
+    {5, MKV_FIELD_BYTES, AT(passwd.stored_key), RANGE(MKV_SCRAM_KEY_LEN, MKV_SCRAM_KEY_LEN)},
+    {6, MKV_FIELD_BYTES, AT(passwd.server_key), RANGE(MKV_SCRAM_KEY_LEN, MKV_SCRAM_KEY_LEN)},
+    {7, MKV_FIELD_UINT, AT(passwd.tock), RANGE(0, MKV_INTEGER_MAX)},
+};
+
 /* Requests without a parameter. */
 static const struct mkv_field id_fields[] = {{REQUEST_ID}};
 
@@ -298,6 +314,8 @@ static const struct mkv_fields fields_of_kind[] = {
     [MKV_FRAME_SERVERS] = FIELDS(servers_fields),
     [MKV_FRAME_EVICT] = FIELDS(evict_fields),
     [MKV_FRAME_PASSWD] = FIELDS(passwd_fields),
+    [MKV_FRAME_SECRETS] = FIELDS(secrets_fields),
+    [MKV_FRAME_SECRET] = FIELDS(secret_fields),
     [MKV_FRAME_CHALLENGE] = FIELDS(sasl_fields),
     [MKV_FRAME_RESPONSE] = FIELDS(sasl_fields),
     [MKV_FRAME_VOUCHED] = FIELDS(vouched_fields),

@@ -47,6 +47,7 @@ enum mkv_frame_kind {
     MKV_FRAME_CANCEL = 31,
     MKV_FRAME_EVICT = 32,
     MKV_FRAME_PASSWD = 33,
+    MKV_FRAME_SECRETS = 34,
     MKV_FRAME_DATA = 40,
     MKV_FRAME_END = 41,
     MKV_FRAME_CHILDREN = 42,
@@ -58,6 +59,7 @@ enum mkv_frame_kind {
     MKV_FRAME_LOST = 48,
     MKV_FRAME_REPORTS = 49,
     MKV_FRAME_DONE = 50,
+    MKV_FRAME_SECRET = 51,
 };
 
 #define MKV_FEATURES_MAX   16U
@@ -252,6 +254,7 @@ struct mkv_frame_passwd {
     struct mkv_bytes salt;
     struct mkv_bytes stored_key;
     struct mkv_bytes server_key;
+    uint64_t tock; /* secret: of when it was set */
 };
 
 struct mkv_frame {
@@ -287,7 +290,7 @@ struct mkv_frame {
         struct mkv_bytes reports;       /* reports: one raw list of maps as in `report` */
         uint8_t uuid[MKV_STORE_ID_LEN]; /* evict */
         struct mkv_bytes sasl;          /* challenge, response */
-        struct mkv_frame_passwd passwd;
+        struct mkv_frame_passwd passwd; /* passwd, secret; secrets: its user, or none */
     };
 };
 

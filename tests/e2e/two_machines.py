@@ -33,6 +33,14 @@ def server(place, name, listen, *options, **more):
         "--ping", "1", *options], **more)
 
 
+def log_in(place, one, user, password):
+    """At its tls:// address; its exit status."""
+    return subprocess.run(
+        rig.cli_command(one.listen[1], "login", user, "--password-file", "-"), check=False,
+        input=password.encode(), capture_output=True, timeout=rig.patience(30),
+        env={**os.environ, "MOAT_KV_TOKEN": os.path.join(place.path, "token")}).returncode
+
+
 def converged(one):
     return rig.run_cli(one, "status", "--converged").returncode == 0
 
@@ -54,8 +62,22 @@ def test_two_machines(place):
     second.process.signal(18)
     rig.wait_for(lambda: converged(first) and converged(second), "both to have the same")
     rig.equal(rig.cli(second, "get", "n:7").strip(), "7", "what it has missed")
+    rig.cli(first, "set", ":n.users.ann", "{roles: []}")
+    rig.cli(first, "user", "passwd", "ann", "--password-file", "-", stdin="pencil\n")
+    rig.wait_for(lambda: log_in(place, second, "ann", "pencil") == 0,
+                 "the password to be good at the other one", step=1)
+    files = [os.path.join(path, name) for path, _, names in os.walk(place.path) for name in names]
+    rig.check(not any(b"pencil" in content(name) for name in files), "the password lies somewhere")
     words = first.words() + second.words()
-    rig.check("may not log in" not in words and "cluster's key" not in words, words)
+    rig.check("':server/" not in words and "cluster's key" not in words, words)
+
+
+def content(name):
+    try:
+        with open(name, "rb") as file:
+            return file.read()
+    except OSError:  # a socket, or gone
+        return b""
 
 
 class Impostor:

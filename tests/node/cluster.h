@@ -154,6 +154,10 @@ const char *cluster_held(const struct cluster *cluster, unsigned i, const char *
  * is nothing.
  */
 int cluster_evict(struct cluster *cluster, unsigned i, unsigned j);
+/* The client of @i sets the password number @number of @user; returns as the one above. */
+int cluster_passwd(struct cluster *cluster, unsigned i, const char *user, uint8_t number);
+/* Which of them server @i has; -1: none. */
+int cluster_password(const struct cluster *cluster, unsigned i, const char *user);
 /* The uuid of server @i. */
 void cluster_uuid(unsigned i, uint8_t ret_uuid[16]);
 /* The tock of now, from the wall clock. */

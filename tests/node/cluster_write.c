@@ -6,6 +6,7 @@
 #include "cluster_inner.h"
 #include "lib/check.h"
 #include "wire/path.h"
+#include "wire/secret.h"
 #include "wire/topic.h"
 
 static struct mkv_buf key_of(const char *path)
@@ -217,6 +218,47 @@ int cluster_evict(struct cluster *cluster, unsigned i, unsigned j)
         return 0;
     }
     return server->refused != 0 ? server->refused : MKV_E_CLOSED;
+}
+
+int cluster_passwd(struct cluster *cluster, unsigned i, const char *user, uint8_t number)
+{
+    struct cluster_server *server = &cluster->at[i];
+    uint8_t bytes[32];
+    const struct mkv_frame frame = {.kind = MKV_FRAME_PASSWD,
+                                    .id = 78,
+                                    .passwd = {.user = mkv_bytes_of(user),
+                                               .iterations = 4096,
+                                               .salt = mkv_bytes(bytes, 16),
+                                               .stored_key = mkv_bytes(bytes, 32),
+                                               .server_key = mkv_bytes(bytes, 32)}};
+
+    memset(bytes, number, sizeof(bytes));
+    if (server->client == 0) {
+        log_in(cluster, i);
+    }
+    server->done = false;
+    server->refused = 0;
+    send_client_frame(cluster, i, &frame);
+    cluster_run(cluster, 3);
+    if (server->done) {
+        return 0;
+    }
+    return server->refused != 0 ? server->refused : MKV_E_CLOSED;
+}
+
+int cluster_password(const struct cluster *cluster, unsigned i, const char *user)
+{
+    struct mkv_buf bytes;
+    struct mkv_secret secret;
+    int number = -1;
+
+    mkv_buf_init(&bytes, MKV_STORE_SECRET_MAX);
+    if (mkv_store_secret_get(cluster->at[i].store, mkv_bytes_of(user), &bytes) == 0) {
+        assert_int_equal(mkv_secret_decode(mkv_buf_bytes(&bytes), &secret), 0);
+        number = secret.stored_key.at[0];
+    }
+    mkv_buf_deinit(&bytes);
+    return number;
 }
 
 void cluster_publish(struct cluster *cluster, const char *topic, struct mkv_bytes payload)

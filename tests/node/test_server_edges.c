@@ -64,8 +64,14 @@ static void test_unknown_kinds_are_answered_if_they_ask(void **state)
 
 static void test_what_only_a_server_says_is_not_expected(void **state)
 {
+    static const uint8_t zeros[32];
     static const uint8_t some_sums[22] = {0x81, 0x81, 0x83, 0x40, 0x00, 0x50};
     struct mkv_bytes empty_list = mkv_bytes_of("\x80");
+    const struct mkv_frame_passwd a_secret = {.user = mkv_bytes_of("ann"),
+                                              .iterations = 4096,
+                                              .salt = mkv_bytes(some_sums, 16),
+                                              .stored_key = mkv_bytes(zeros, 32),
+                                              .server_key = mkv_bytes(zeros, 32)};
     const struct mkv_frame frames[] = {
         {.kind = MKV_FRAME_BIRTH},
         {.kind = MKV_FRAME_HELLO, .hello = {.versions = {1, 1}}},
@@ -81,6 +87,8 @@ static void test_what_only_a_server_says_is_not_expected(void **state)
         {.kind = MKV_FRAME_SUMS, .id = 1, .sums = mkv_bytes(some_sums, sizeof(some_sums))},
         {.kind = MKV_FRAME_REPORTS, .id = 1, .reports = empty_list},
         {.kind = MKV_FRAME_DONE, .id = 1},
+        {.kind = MKV_FRAME_SECRETS, .id = 1},
+        {.kind = MKV_FRAME_SECRET, .id = 1, .passwd = a_secret},
     };
 
     (void)state;

@@ -17,7 +17,7 @@ const enum mkv_frame_kind messages_frame_kinds[] = {
     MKV_FRAME_FETCH,    MKV_FRAME_SERVERS,  MKV_FRAME_EVICT,     MKV_FRAME_VOUCHED,
     MKV_FRAME_SUMS,     MKV_FRAME_REPORTS,  MKV_FRAME_DONE,      MKV_FRAME_CONFLICTS,
     MKV_FRAME_LOST,     MKV_FRAME_PASSWD,   MKV_FRAME_CHALLENGE, MKV_FRAME_RESPONSE,
-    MKV_FRAME_RIGHTS,
+    MKV_FRAME_RIGHTS,   MKV_FRAME_SECRETS,  MKV_FRAME_SECRET,
 };
 const size_t messages_n_frame_kinds = sizeof(messages_frame_kinds) / sizeof(*messages_frame_kinds);
 
@@ -255,6 +255,7 @@ void messages_ping(struct messages *m, struct mkv_ping *ret_ping)
     random_id16(m, ret_ping->cluster);
     ret_ping->has_proof = prng_below(&m->prng, 2) == 0;
     random_id16(m, ret_ping->proof);
+    random_id16(m, ret_ping->secrets);
 }
 
 static void random_hello(struct messages *m, struct mkv_frame_hello *hello)
@@ -646,8 +647,7 @@ static void random_body(struct messages *m, struct mkv_frame *frame)
     case MKV_FRAME_CONFLICTS:
         frame->conflicts.path = random_path(m);
         frame->conflicts.flags = coin(m) ? MKV_CONFLICTS_FOLLOW : 0;
-        frame->conflicts.credit =
-            coin(m) ? MKV_CREDIT_DEFAULT : (uint32_t)between(m, 1, UINT32_MAX);
+        frame->conflicts.credit = random_credit(m);
         break;
     case MKV_FRAME_LOST:
         frame->lost = random_lost(m);

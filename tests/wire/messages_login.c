@@ -28,7 +28,13 @@ void messages_login(struct messages *m, struct mkv_frame *frame)
     case MKV_FRAME_RESPONSE:
         frame->sasl = some_bytes(m, 0, MKV_SASL_MAX);
         break;
+    case MKV_FRAME_SECRETS:
+        if (prng_below(&m->prng, 2) == 0) {
+            frame->passwd.user = some_user(m);
+        }
+        break;
     case MKV_FRAME_PASSWD:
+    case MKV_FRAME_SECRET:
         frame->passwd = (struct mkv_frame_passwd){
             .user = some_user(m),
             .iterations = MKV_SCRAM_ITERATIONS_MIN + (uint32_t)prng_below(&m->prng, more),
@@ -36,6 +42,9 @@ void messages_login(struct messages *m, struct mkv_frame *frame)
             .stored_key = some_bytes(m, MKV_SCRAM_KEY_LEN, MKV_SCRAM_KEY_LEN),
             .server_key = some_bytes(m, MKV_SCRAM_KEY_LEN, MKV_SCRAM_KEY_LEN),
         };
+        if (frame->kind == MKV_FRAME_SECRET) {
+            frame->passwd.tock = prng_below(&m->prng, MKV_INTEGER_MAX);
+        }
         break;
     default:
         break;

@@ -321,7 +321,7 @@ SERVER = {0: ID8, 1: NAMED, 2: ADDRESSES, 3: versions, 4: text(255)}, {}
 BIRTH = {0: NAMED, 1: positive}, {}
 PING = {0: NAMED, 1: id16, 2: tock, 3: positive, 4: small(0, 2), 5: ADDRESSES, 6: text(255), 7: versions,
         8: small(0), 9: small(0), 10: small(0), 11: Reader.uint, 12: tock, 13: tock, 14: tock, 15: tock,
-        16: id16, 17: Reader.uint, 18: id16, 19: tock, 20: tock, 21: id16}, {}
+        16: id16, 17: Reader.uint, 18: id16, 19: tock, 20: tock, 21: id16, 22: id16}, {}
 
 KIND = {0: Reader.uint}
 REQUEST = {**KIND, 1: positive}
@@ -360,6 +360,9 @@ FRAMES = {
     32: ({**REQUEST, 2: id16}, {}),
     33: ({**REQUEST, 2: text(64, 1), 3: small(4096, 10**7), 4: octets(8, 64), 5: octets(32, 32),
           6: octets(32, 32)}, {}),
+    34: (REQUEST, {2: text(64, 1)}),
+    51: ({**REQUEST, 2: text(64, 1), 3: small(4096, 10**7), 4: octets(8, 64), 5: octets(32, 32),
+          6: octets(32, 32), 7: tock}, {}),
     40: ({**REQUEST, 2: rows}, {3: place}),
     41: ({**REQUEST, 2: Reader.uint}, {3: place}),
     42: ({**REQUEST, 2: children}, {}),

@@ -57,7 +57,7 @@ bool messages_same_ping(const struct mkv_ping *a, const struct mkv_ping *b)
            SAME(profile) && SAME(qos) && SAME(position) && SAME(tock) && SAME(horizon) &&
            SAME(complete) && SAME(floor) && SAME_ID16(digest) && SAME(count) &&
            SAME_ID16(members) && SAME(uptime_s) && SAME(wall_ms) && SAME_ID16(cluster) &&
-           SAME(has_proof) && (!a->has_proof || SAME_ID16(proof));
+           SAME_ID16(secrets) && SAME(has_proof) && (!a->has_proof || SAME_ID16(proof));
 }
 
 static bool same_hello(const struct mkv_frame_hello *a, const struct mkv_frame_hello *b)
@@ -139,18 +139,25 @@ static struct mkv_bytes raw_of(const struct mkv_frame *frame)
 static bool same_passwd(const struct mkv_frame_passwd *a, const struct mkv_frame_passwd *b)
 {
     return SAME_BYTES(user) && SAME(iterations) && SAME_BYTES(salt) && SAME_BYTES(stored_key) &&
-           SAME_BYTES(server_key);
+           SAME_BYTES(server_key) && SAME(tock);
+}
+
+static bool same_opening(const struct mkv_frame *a, const struct mkv_frame *b)
+{
+    if (a->kind == MKV_FRAME_HELLO) {
+        return same_hello(&a->hello, &b->hello);
+    }
+    return a->kind == MKV_FRAME_AUTH ? same_auth(&a->auth, &b->auth)
+                                     : same_session(&a->session, &b->session);
 }
 
 static bool same_body(const struct mkv_frame *a, const struct mkv_frame *b)
 {
     switch (a->kind) {
     case MKV_FRAME_HELLO:
-        return same_hello(&a->hello, &b->hello);
     case MKV_FRAME_AUTH:
-        return same_auth(&a->auth, &b->auth);
     case MKV_FRAME_SESSION:
-        return same_session(&a->session, &b->session);
+        return same_opening(a, b);
     case MKV_FRAME_ERROR:
         return SAME(error.code) && SAME_BYTES(error.text);
     case MKV_FRAME_STATE:
@@ -211,6 +218,8 @@ static bool same_body(const struct mkv_frame *a, const struct mkv_frame *b)
     case MKV_FRAME_EVICT:
         return SAME_ID16(uuid);
     case MKV_FRAME_PASSWD:
+    case MKV_FRAME_SECRET:
+    case MKV_FRAME_SECRETS:
         return same_passwd(&a->passwd, &b->passwd);
     }
     return false;
