@@ -80,6 +80,11 @@ int mkv_server_begin(struct mkv_server *server, struct mkv_now now)
     return error != 0 ? error : mkv_handshake_reserve(server, now);
 }
 
+void mkv_server_guard_key(struct mkv_server *server, const uint8_t key[MKV_GUARD_KEY_LEN])
+{
+    memcpy(server->config.guard_key, key, MKV_GUARD_KEY_LEN);
+}
+
 const struct mkv_acl *mkv_server_acl(const struct mkv_server *server, uint32_t *ret_version)
 {
     *ret_version = server->grants.n_versions;

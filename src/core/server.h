@@ -203,6 +203,9 @@ int mkv_server_broker(struct mkv_server *server, struct mkv_now now, bool connec
  */
 const struct mkv_acl *mkv_server_acl(const struct mkv_server *server, uint32_t *ret_version);
 
+/* Another key for credentials (docs/protocol.md, 13.3): those given before are not called back. */
+void mkv_server_guard_key(struct mkv_server *server, const uint8_t key[MKV_GUARD_KEY_LEN]);
+
 /* Whether it has joined the cluster and serves clients. */
 bool mkv_server_ready(const struct mkv_server *server);
 

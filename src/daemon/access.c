@@ -11,10 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "io/entropy.h"
 #include "wire/rights.h"
 
-#define DIGITS (2 * (size_t)MKV_GUARD_KEY_LEN)
 #define PLUGIN "moat-kv-guard.so"
 
 static bool can_read(const char *name)
@@ -64,70 +62,6 @@ static void sync_directory(const char *file)
     }
 }
 
-/* --- The key ------------------------------------------------------------------------------ */
-
-static int make_key(const char *name, struct mkv_why *why)
-{
-    uint8_t key[MKV_GUARD_KEY_LEN];
-    char digits[DIGITS + 2];
-    int failure;
-
-    mkv_entropy_fill(key, sizeof(key));
-    (void)sodium_bin2hex(digits, DIGITS + 1, key, sizeof(key));
-    digits[DIGITS] = '\n';
-    failure = make_file(name, O_EXCL, 0600, mkv_bytes(digits, DIGITS + 1));
-    sodium_memzero(key, sizeof(key));
-    sodium_memzero(digits, sizeof(digits));
-    if (failure != 0 && failure != EEXIST) {
-        (void)unlink(name); /* half of it would not do */
-        return mkv_why_error(why, MKV_E_IO, "cannot make the key '%s': %s", name,
-                             strerror(failure));
-    }
-    sync_directory(name);
-    return 0;
-}
-
-static int read_key(const char *name, uint8_t ret_key[MKV_GUARD_KEY_LEN], struct mkv_why *why)
-{
-    char digits[DIGITS + 2] = {0};
-    size_t len = 0;
-    FILE *file = fopen(name, "re");
-
-    if (file == NULL) {
-        return mkv_why_error(why, MKV_E_IO, "cannot read the key '%s': %s", name, strerror(errno));
-    }
-
-    size_t n = fread(digits, 1, DIGITS + 1, file);
-    bool good = n >= DIGITS && (n == DIGITS || digits[DIGITS] == '\n') && fgetc(file) == EOF &&
-                sodium_hex2bin(ret_key, MKV_GUARD_KEY_LEN, digits, DIGITS, NULL, &len, NULL) == 0 &&
-                len == MKV_GUARD_KEY_LEN;
-
-    (void)fclose(file); /* nothing was written */
-    sodium_memzero(digits, sizeof(digits));
-    if (!good) {
-        return mkv_why_error(why, MKV_E_MALFORMED,
-                             "'%s' is no key of the guard: that has 64 hexadecimal digits", name);
-    }
-    return 0;
-}
-
-static int find_key(struct mkv_access *access,
-                    const struct mkv_daemon_config *config,
-                    struct mkv_why *why)
-{
-    char name[MKV_ACCESS_NAME_MAX];
-    int error = 0;
-
-    if (config->guard_key[0] != '\0') {
-        return read_key(config->guard_key, access->key, why);
-    }
-    (void)snprintf(name, sizeof(name), "%s/guard.key", config->state);
-    if (!can_read(name)) {
-        error = make_key(name, why);
-    }
-    return error != 0 ? error : read_key(name, access->key, why);
-}
-
 /* --- The plugin --------------------------------------------------------------------------- */
 
 /* Where it is installed, beside this program, or in the folder it was built in. */
@@ -164,20 +98,23 @@ static int find_plugin(struct mkv_access *access, struct mkv_why *why)
 
 int mkv_access_init(struct mkv_access *access,
                     const struct mkv_daemon_config *config,
+                    const struct mkv_ring *ring,
                     struct mkv_why *why)
 {
     char directory[MKV_ACCESS_NAME_MAX];
-    int error = find_key(access, config, why);
 
-    if (error != 0) {
-        return error;
-    }
+    mkv_access_keys(access, ring);
     (void)snprintf(directory, sizeof(directory), "%s/guard", config->state);
     (void)snprintf(access->rights, sizeof(access->rights), "%s/" MKV_ACCESS_RIGHTS, config->state);
     if (mkdir(directory, 0750) != 0 && errno != EEXIST) {
         return mkv_why_error(why, MKV_E_IO, "cannot make '%s': %s", directory, strerror(errno));
     }
     return config->embedded ? find_plugin(access, why) : 0;
+}
+
+void mkv_access_keys(struct mkv_access *access, const struct mkv_ring *ring)
+{
+    mkv_ring_derive(ring, MKV_RING_GUARD, &access->keys);
 }
 
 void mkv_access_deinit(struct mkv_access *access)
@@ -215,13 +152,15 @@ static int encode(const struct mkv_access *access,
     struct mkv_rights rights = {
         .root = mkv_bytes_of(config->root),
         .profile = config->profile,
-        .n_keys = 1,
-        .keys = {mkv_bytes(access->key, sizeof(access->key))},
+        .n_keys = access->keys.n,
         .n_users = acl == NULL ? 0 : (uint32_t)mkv_acl_n_users(acl),
         .n_rules = acl == NULL ? 0 : (uint32_t)mkv_acl_n_rules(acl),
     };
     struct mkv_rights_writer w;
 
+    for (uint32_t i = 0; i < rights.n_keys; i++) {
+        rights.keys[i] = mkv_bytes(access->keys.keys[i], MKV_RING_KEY_LEN);
+    }
     mkv_rights_begin(&w, &rights, out);
     add_users(&w, acl, rights.n_users);
     add_rules(&w, acl, rights.n_rules);
@@ -273,7 +212,7 @@ void mkv_access_login(const struct mkv_access *access,
 {
     (void)snprintf(ret_login->client_id, sizeof(ret_login->client_id), "%s:0:0:%08" PRIx32, name,
                    mark);
-    mkv_credential_password(access->key, mkv_bytes_of(ret_login->client_id),
+    mkv_credential_password(access->keys.keys[0], mkv_bytes_of(ret_login->client_id),
                             mkv_bytes_of(MKV_USER_SERVER), ret_login->password);
     ret_login->password[MKV_PASSWORD_LEN] = '\0';
 }

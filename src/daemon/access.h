@@ -2,10 +2,10 @@
 /*
  * What the daemon does for the guard in the broker (docs/protocol.md, section 13):
  *
- *     DIR/guard.key       the key that proves credentials, 64 hexadecimal digits, for us alone
  *     DIR/guard/rights    who may do what, for us and the broker (wire/rights.h)
  *
- * Servers that share a broker share the key, too: each is given the same file.
+ * Credentials are proven by the cluster's keys (wire/ring.h): given by the one in use, good as long
+ * as theirs is in the ring.  So what one server gives counts wherever another one's rights do.
  */
 #ifndef MKV_DAEMON_ACCESS_H
 #define MKV_DAEMON_ACCESS_H
@@ -16,6 +16,7 @@
 #include "daemon/config.h"
 #include "io/why.h"
 #include "wire/credential.h"
+#include "wire/ring.h"
 
 #define MKV_ACCESS_NAME_MAX (MKV_DAEMON_TEXT_MAX + 32U)
 #define MKV_ACCESS_RIGHTS   "guard/rights" /* below the state directory */
@@ -23,19 +24,22 @@
 struct mkv_access {
     char rights[MKV_ACCESS_NAME_MAX]; /* the file */
     char plugin[MKV_ACCESS_NAME_MAX]; /* of the embedded broker */
-    uint8_t key[MKV_GUARD_KEY_LEN];
+    struct mkv_ring keys;             /* for the guard */
 };
 
 /*
- * Reads the key, or makes it if there is none and none was named; makes the directory of the
- * rights; and looks for the plugin if the broker is embedded.  IO, MALFORMED (no key), NOT_FOUND
- * (no plugin); @why has the mend.
+ * Takes its keys from the cluster's, makes the directory of the rights, and looks for the plugin if
+ * the broker is embedded.  IO, NOT_FOUND (no plugin); @why has the mend.
  */
 int mkv_access_init(struct mkv_access *access,
                     const struct mkv_daemon_config *config,
+                    const struct mkv_ring *ring,
                     struct mkv_why *why) MKV_MUST_CHECK;
 
-/* Forgets the key. */
+/* Others from now on: write the rights anew, so that the guard knows them. */
+void mkv_access_keys(struct mkv_access *access, const struct mkv_ring *ring);
+
+/* Forgets the keys. */
 void mkv_access_deinit(struct mkv_access *access);
 
 /*

@@ -11,6 +11,7 @@
 #define SUBSCRIBE_MAX_MS 60000
 #define SAY_AGAIN_MS     60000
 #define DRAIN_MS         1000
+#define REFUSALS_MAX     2U
 #define LOCKED_WAITS     5U /* 0.1 + 0.2 + ... s: see io/broker.h */
 
 /* Each is a bit of daemon->asked and ->granted, and a cookie: its place here plus 1. */
@@ -68,13 +69,30 @@ static void on_mqtt_connected(void *context)
     mkv_daemon_subscribe(daemon);
 }
 
+/*
+ * A key that nobody else has yet opens no broker that other servers guard.  The first refusal may
+ * only mean that a broker of our own has not read our rights yet.
+ */
+static void count_refusal(struct daemon *daemon, int error, const struct mkv_why *why)
+{
+    daemon->n_refusals = error == MKV_E_NOT_AUTHORISED ? daemon->n_refusals + 1 : 0;
+    if (daemon->founds && daemon->n_refusals == REFUSALS_MAX && !daemon->ending) {
+        daemon->error = error;
+        daemon->ending = true;
+        mkv_why_set(&daemon->why,
+                    "%s; this server has no keys of a cluster yet: name by --join-file the token "
+                    "that 'moat-kvd key' prints at a server that is there",
+                    why->text);
+    }
+}
+
 static void on_mqtt_disconnected(void *context, int error, const struct mkv_why *why)
 {
     struct daemon *daemon = context;
 
     int64_t now_ms = mkv_clock_monotonic_ms();
 
-    (void)error;
+    count_refusal(daemon, error, why);
     if (strcmp(why->text, daemon->mqtt_why.text) != 0 || now_ms >= daemon->mqtt_say_ms) {
         mkv_daemon_say(daemon, MKV_LOG_WARNING, "%s", why->text); /* not the same at each attempt */
         daemon->mqtt_why = *why;
@@ -170,7 +188,8 @@ int mkv_daemon_open_mqtt(struct daemon *daemon, struct mkv_why *why)
     struct mkv_mqtt_options options = {.address = config->brokers[0], .client_id = login.client_id};
 
     /* The random part keeps two servers of one name from throwing each other out for ever. */
-    mkv_access_login(&daemon->access, config->name, (uint32_t)mkv_entropy_u64(), &login);
+    daemon->mark = (uint32_t)mkv_entropy_u64();
+    mkv_access_login(&daemon->access, config->name, daemon->mark, &login);
     if (config->guard) {
         options.user = MKV_USER_SERVER;
         options.password = login.password;
@@ -182,6 +201,23 @@ int mkv_daemon_open_mqtt(struct daemon *daemon, struct mkv_why *why)
         options.n_others = config->n_brokers - 1;
     }
     return mkv_mqtt_new(daemon->loop, &options, &events, daemon, why, &daemon->mqtt);
+}
+
+/*
+ * Credentials are by the newest key from now on.  Connections that there are stay; our own next one
+ * counts for longer.
+ */
+void mkv_daemon_use_key(struct daemon *daemon)
+{
+    struct mkv_access_login login;
+
+    daemon->new_key_ms = 0;
+    mkv_server_node_guard_key(daemon->node, daemon->access.keys.keys[0]);
+    mkv_access_login(&daemon->access, daemon->config->name, daemon->mark, &login);
+    if (mkv_mqtt_set_password(daemon->mqtt, login.password) != 0) {
+        mkv_daemon_say(daemon, MKV_LOG_WARNING,
+                       "out of memory: the broker is told of the old key until the next restart");
+    }
 }
 
 /* What was published last still gets out, if the broker takes it in time. */

@@ -331,11 +331,6 @@ static int set_mac(struct mkv_daemon_config *config, const char *text, struct mk
     return set_switch(&config->mac, text, "mac", why);
 }
 
-static int set_guard_key(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
-{
-    return copy_text(config->guard_key, sizeof(config->guard_key), text, "the key's file", why);
-}
-
 static int set_join_file(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
 {
     return copy_text(config->join_file, sizeof(config->join_file), text, "the token's file", why);
@@ -370,7 +365,6 @@ static const struct setting settings[] = {
     {"join-file", set_join_file, NULL},
     {"guard", set_guard, NULL},
     {"mac", set_mac, NULL},
-    {"guard-key", set_guard_key, NULL},
 };
 
 static const struct setting *find_setting(const char *name)
@@ -536,7 +530,6 @@ static const struct option options[] = {
     {"join-file", required_argument, NULL, OPTION_SETTING},
     {"guard", required_argument, NULL, OPTION_SETTING},
     {"mac", required_argument, NULL, OPTION_SETTING},
-    {"guard-key", required_argument, NULL, OPTION_SETTING},
     {"accept-restored", no_argument, NULL, OPTION_ACCEPT_RESTORED},
     {"config", required_argument, NULL, OPTION_CONFIG},
     {"verbose", no_argument, NULL, OPTION_VERBOSE},
@@ -655,6 +648,7 @@ enum mkv_config_verdict mkv_config_read(int argc,
 {
     struct mkv_daemon_config config = {.embedded = true,
                                        .broker_default = true,
+                                       .guard = true,
                                        .qos = 1,
                                        .ack_window_ms = ACK_WINDOW_MS,
                                        .ping_ms = PING_MS,

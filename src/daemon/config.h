@@ -45,12 +45,11 @@ struct mkv_daemon_config {
     uint32_t qos; /* 0 or 1: of updates, and of what we subscribe to */
     int64_t ack_window_ms;
     enum mkv_clock_trust clock;
-    uint64_t store_max;                  /* bytes; 0: the store's default */
-    uint32_t links_per_address;          /* 0: the default of io/door.h */
-    uint32_t handshakes_per_second;      /* likewise */
-    int64_t ping_ms;                     /* how often servers tell each other that they are there */
-    bool guard;                          /* the broker asks for credentials ... */
-    char guard_key[MKV_DAEMON_TEXT_MAX]; /* ... by this key; empty: one of our own */
+    uint64_t store_max;             /* bytes; 0: the store's default */
+    uint32_t links_per_address;     /* 0: the default of io/door.h */
+    uint32_t handshakes_per_second; /* likewise */
+    int64_t ping_ms;                /* how often servers tell each other that they are there */
+    bool guard;                     /* credentials for the broker; the embedded one checks */
     char join_file
         [MKV_DAEMON_TEXT_MAX]; /* has a token of the cluster; "-": standard input; or empty */
     bool mac; /* updates must show by a MAC whose they are; the same at all servers of a cluster */

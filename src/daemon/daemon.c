@@ -20,6 +20,7 @@
 
 #define GAP_GRACE_MS 200
 #define GAP_VOID_MS  30000
+#define NEW_KEY_MS   1000 /* until a new key is used: by then the guard has read it */
 #define FILES        4096 /* all links that there may be, and their clients in the embedded broker */
 
 /* Makes the directory and those above it, with rights for its owner only. */
@@ -185,7 +186,8 @@ static int make_node(struct daemon *daemon, struct mkv_why *why)
 
     if (daemon->config->guard) {
         config.server.guarded = true;
-        memcpy(config.server.guard_key, daemon->access.key, sizeof(config.server.guard_key));
+        memcpy(config.server.guard_key, daemon->access.keys.keys[0],
+               sizeof(config.server.guard_key));
     }
     config.server.times.ping_ms = daemon->config->ping_ms;
     (void)gethostname(daemon->host, sizeof(daemon->host) - 1);
@@ -224,6 +226,20 @@ static void reload_update_keys(struct daemon *daemon)
     }
 }
 
+/* The guard takes both the old keys and the new, so whatever was given out stays good. */
+static void reload_guard(struct daemon *daemon)
+{
+    if (daemon->config->guard) {
+        if (daemon->new_key_ms != 0) {
+            mkv_daemon_use_key(daemon); /* the one before this: it is known by now */
+        }
+        mkv_access_keys(&daemon->access, &daemon->ring);
+        daemon->acl_again_ms = mkv_clock_monotonic_ms();
+        daemon->new_key_ms = daemon->acl_again_ms + NEW_KEY_MS;
+        mkv_daemon_pump(daemon);
+    }
+}
+
 /* What `moat-kvd key` has written.  If that is no good, the keys stay as they are. */
 static void reload_keys(struct daemon *daemon)
 {
@@ -248,6 +264,7 @@ static void reload_keys(struct daemon *daemon)
     mkv_ring_forget(&pings);
     reload_update_keys(daemon);
     mkv_ring_forget(&ring);
+    reload_guard(daemon);
     mkv_daemon_say(daemon, MKV_LOG_INFO,
                    "the cluster's keys have been read again; restart to change settings");
 }
@@ -293,12 +310,19 @@ static void keep_memory_private(void)
     (void)prctl(PR_SET_DUMPABLE, 0);     /* ... is still done here */
 }
 
-/* Until the node tells who else there is, the guard knows the servers and their owner. */
+/*
+ * Until the node tells who else there is, the guard knows the servers and their owner.  A server on
+ * a full disk serves: it goes by the rights of its last run, as it would without a restart.
+ */
 static int prepare_guard(struct daemon *daemon, struct mkv_why *why)
 {
-    int error = mkv_access_init(&daemon->access, daemon->config, why);
+    int error = mkv_access_init(&daemon->access, daemon->config, &daemon->ring, why);
 
-    return error != 0 ? error : mkv_access_write(&daemon->access, daemon->config, NULL, why);
+    if (error == 0 && mkv_access_write(&daemon->access, daemon->config, NULL, why) != 0) {
+        mkv_daemon_say(daemon, MKV_LOG_ERROR, "%s", why->text);
+        daemon->acl_again_ms = mkv_clock_monotonic_ms() + MKV_DAEMON_GUARD_AGAIN_MS;
+    }
+    return error;
 }
 
 static int prepare_kin(struct daemon *daemon, struct mkv_why *why)

@@ -35,6 +35,8 @@ struct kin {
     struct mkv_scram_secret secret;
 };
 
+#define MKV_DAEMON_GUARD_AGAIN_MS 10000 /* a file of rights that could not be written */
+
 struct connection {
     struct daemon *daemon;
     uint64_t number;
@@ -53,11 +55,13 @@ struct daemon {
     struct mkv_store_report report; /* of its opening */
     struct mkv_ring ring;           /* the cluster's keys */
     bool founds;                    /* the key is new, and not on the disk yet */
+    uint32_t mark;                  /* of our connections to the broker, drawn at the start */
     struct mkv_quarantine_file quarantine;
     uint64_t quarantine_said;  /* rows in it when it was last told of */
     struct mkv_access access;  /* if config->guard */
     uint32_t acl_version;      /* of the rights that the guard has been told, or could not be ... */
     int64_t acl_again_ms;      /* ... and when to try that again; 0: it has them */
+    int64_t new_key_ms;        /* when to give credentials by the new key; 0: so it is */
     struct mkv_broker *broker; /* NULL: not embedded */
     struct mkv_mqtt *mqtt;
     struct mkv_listener *listeners[MKV_DAEMON_LISTEN_MAX];
@@ -75,6 +79,7 @@ struct daemon {
     struct mkv_timer resubscribe;
     uint32_t asked;          /* bits: our subscriptions on the present connection that are ... */
     uint32_t granted;        /* ... on their way or granted, and those granted */
+    uint32_t n_refusals;     /* of this connection, in a row */
     uint32_t n_subscribed;   /* how often we asked on this connection */
     struct mkv_why mqtt_why; /* what was said last about the broker ... */
     int64_t mqtt_say_ms;     /* ... and when it may be said again */
@@ -129,6 +134,7 @@ void mkv_daemon_say_ready(struct daemon *daemon);
 void mkv_daemon_drain(struct daemon *daemon);
 int mkv_daemon_start_broker(struct daemon *daemon, struct mkv_why *why) MKV_MUST_CHECK;
 void mkv_daemon_stop_broker(struct daemon *daemon);
+void mkv_daemon_use_key(struct daemon *daemon);
 int mkv_daemon_open_mqtt(struct daemon *daemon, struct mkv_why *why) MKV_MUST_CHECK;
 void mkv_daemon_subscribe(void *context);
 

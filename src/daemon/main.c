@@ -4,6 +4,7 @@
 
 #include "daemon/cert.h"
 #include "daemon/config.h"
+#include "daemon/credential.h"
 #include "daemon/daemon.h"
 #include "daemon/keyring.h"
 
@@ -38,6 +39,9 @@ int main(int argc, char **argv)
     }
     if (argc > 1 && strcmp(argv[1], "key") == 0) {
         return run_command(mkv_keyring_command, argc - 1, argv + 1);
+    }
+    if (argc > 1 && strcmp(argv[1], "credential") == 0) {
+        return run_command(mkv_credential_command, argc - 1, argv + 1);
     }
     switch (mkv_config_read(argc, argv, &config, &why)) {
     case MKV_CONFIG_HELP:

@@ -6,10 +6,9 @@
 #include "daemon/keyring.h"
 #include "io/clock.h"
 
-#define CONGESTED_AT   (1U << 20) /* bytes queued on a link: make no more pages for it ... */
-#define DRAINED_AT     (1U << 18) /* ... until they are this few */
-#define CLOCK_MS       1000
-#define GUARD_AGAIN_MS 10000 /* a file of rights that could not be written */
+#define CONGESTED_AT (1U << 20) /* bytes queued on a link: make no more pages for it ... */
+#define DRAINED_AT   (1U << 18) /* ... until they are this few */
+#define CLOCK_MS     1000
 
 static void write_log(const struct daemon *daemon, enum mkv_log_level level, struct mkv_bytes line)
 {
@@ -124,7 +123,7 @@ static void tell_guard(struct daemon *daemon)
     daemon->acl_version = version;
     daemon->acl_again_ms = 0;
     if (mkv_access_write(&daemon->access, daemon->config, acl, &why) != 0) {
-        daemon->acl_again_ms = now_ms + GUARD_AGAIN_MS;
+        daemon->acl_again_ms = now_ms + MKV_DAEMON_GUARD_AGAIN_MS;
         mkv_daemon_say(daemon, MKV_LOG_ERROR, "%s", why.text);
     }
 }
@@ -147,6 +146,9 @@ void mkv_daemon_pump(struct daemon *daemon)
     struct mkv_output output;
 
     tell_guard(daemon);
+    if (daemon->new_key_ms != 0 && mkv_clock_monotonic_ms() >= daemon->new_key_ms) {
+        mkv_daemon_use_key(daemon);
+    }
     if (daemon->founds && mkv_server_node_ready(daemon->node)) {
         keep_new_key(daemon);
     }

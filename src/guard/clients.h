@@ -32,6 +32,14 @@ int mkv_clients_put(struct mkv_clients *clients,
                     const void *connection,
                     const struct mkv_guard_peer *peer) MKV_MUST_CHECK;
 
+/*
+ * Up to @n_max connections, in @ret_connections, whose key has gone from @guard; returns how many.
+ */
+size_t mkv_clients_stale(const struct mkv_clients *clients,
+                         const struct mkv_guard *guard,
+                         const void **ret_connections,
+                         size_t n_max);
+
 /* Does nothing if it is not there. */
 void mkv_clients_drop(struct mkv_clients *clients, const void *connection);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guard/guard.h"
 
+#include <sodium.h>
+
 #include "guard/filter.h"
 #include "wire/act.h"
 #include "wire/path.h"
@@ -126,17 +128,20 @@ static bool is_finder(struct mkv_bytes id, struct mkv_bytes user)
     return user.len == 0 && mkv_bytes_starts_with(id, mkv_bytes_of(FINDER_PREFIX));
 }
 
-static bool is_proven(const struct mkv_guard *guard,
-                      struct mkv_bytes id,
-                      struct mkv_bytes user,
-                      struct mkv_bytes password)
+/* The key by which it is proven, or NULL; takes as long whichever it is. */
+static const uint8_t *proving_key(const struct mkv_guard *guard,
+                                  struct mkv_bytes id,
+                                  struct mkv_bytes user,
+                                  struct mkv_bytes password)
 {
-    bool proven = false;
+    const uint8_t *key = NULL;
 
     for (uint32_t i = 0; i < guard->n_keys; i++) {
-        proven |= mkv_credential_proves(guard->keys[i], id, user, password);
+        if (mkv_credential_proves(guard->keys[i], id, user, password)) {
+            key = guard->keys[i];
+        }
     }
-    return proven;
+    return key;
 }
 
 static bool is_user(const struct mkv_guard *guard, struct mkv_bytes name)
@@ -167,6 +172,7 @@ struct mkv_judgement mkv_guard_login(const struct mkv_guard *guard,
                                      struct mkv_guard_peer *ret_peer)
 {
     struct mkv_credential credential;
+    const uint8_t *key;
 
     if (!guard->knows) {
         return ignorant;
@@ -179,7 +185,8 @@ struct mkv_judgement mkv_guard_login(const struct mkv_guard *guard,
         return mkv_credential_is_id(id) ? denied("has a user name that does not fit its client id")
                                         : not_ours;
     }
-    if (!is_proven(guard, id, user, password)) {
+    key = proving_key(guard, id, user, password);
+    if (key == NULL) {
         return denied("has a wrong password");
     }
     if (credential.expiry_s != 0 && (int64_t)credential.expiry_s <= now.unix_s) {
@@ -189,7 +196,18 @@ struct mkv_judgement mkv_guard_login(const struct mkv_guard *guard,
         return denied("is no user, or one that is switched off");
     }
     set_peer(ret_peer, &credential);
+    memcpy(ret_peer->key, key, sizeof(ret_peer->key));
     return allowed;
+}
+
+bool mkv_guard_counts(const struct mkv_guard *guard, const struct mkv_guard_peer *peer)
+{
+    bool counts = peer->finder;
+
+    for (uint32_t i = 0; i < guard->n_keys; i++) {
+        counts |= sodium_memcmp(guard->keys[i], peer->key, sizeof(peer->key)) == 0;
+    }
+    return counts;
 }
 
 static struct mkv_bytes name_of(const struct mkv_guard_peer *peer)

@@ -53,7 +53,8 @@ struct mkv_guard_peer {
     bool finder; /* no credential */
     enum mkv_role role;
     uint64_t seq;
-    int64_t expiry_s; /* 0: none */
+    int64_t expiry_s;               /* 0: none */
+    uint8_t key[MKV_GUARD_KEY_LEN]; /* that has proven it, unless it is a finder */
     struct mkv_bucket messages;
     uint8_t name_len;
     uint8_t user_len;
@@ -95,6 +96,12 @@ struct mkv_judgement mkv_guard_login(const struct mkv_guard *guard,
                                      struct mkv_bytes user,
                                      struct mkv_bytes password,
                                      struct mkv_guard_peer *ret_peer);
+
+/*
+ * Whether the key that has proven it still counts.  It may have gone with mkv_guard_take(): then
+ * the connection is to end.
+ */
+bool mkv_guard_counts(const struct mkv_guard *guard, const struct mkv_guard_peer *peer);
 
 struct mkv_guard_message {
     struct mkv_bytes topic;

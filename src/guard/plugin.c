@@ -23,6 +23,7 @@
 #define EXPORT  __attribute__((visibility("default"))) /* mosquitto finds these by their names */
 #define LOOK_MS 100 /* how often the file of rights is looked at; TICK comes far more often */
 #define SAY     "moat-kv-guard: "
+#define SWEEP   64U /* connections that are ended in one go */
 
 struct plugin {
     mosquitto_plugin_id_t *id;
@@ -33,6 +34,7 @@ struct plugin {
     struct mkv_source source;
     struct mkv_report report;
     int64_t look_ms; /* when the file is looked at next */
+    bool sweeping;   /* there may be connections whose key has gone */
 };
 
 static int64_t now_ms(void)
@@ -190,12 +192,32 @@ static void look(struct plugin *plugin)
         error = mkv_guard_take(&plugin->guard, mkv_buf_bytes(&file));
     }
     mkv_buf_deinit(&file);
+    plugin->sweeping |= error == 0;
     if (error != 0) {
         mosquitto_log_printf(MOSQ_LOG_ERR, SAY "cannot use the rights in '%s': %s; %s",
                              plugin->rights, mkv_error_text(error),
                              plugin->guard.knows ? "those it had stay in force"
                                                  : "nothing is allowed until there are some");
     }
+}
+
+/* Outside of all other events: what a broker does next with a connection that is gone is its affair. */
+static void sweep(struct plugin *plugin)
+{
+    const void *stale[SWEEP];
+    size_t n = mkv_clients_stale(&plugin->clients, &plugin->guard, stale, SWEEP);
+
+    for (size_t i = 0; i < n; i++) {
+        const char *id = mosquitto_client_id(stale[i]);
+
+        report(plugin, stale[i], "has credentials by a key that has gone", NULL);
+        mkv_clients_drop(&plugin->clients, stale[i]);
+        if (id != NULL) {
+            (void)mosquitto_kick_client_by_clientid(id,
+                                                    false); /* else it may do nothing any more */
+        }
+    }
+    plugin->sweeping = n == SWEEP;
 }
 
 static int on_tick(int event, void *data, void *context)
@@ -208,6 +230,9 @@ static int on_tick(int event, void *data, void *context)
     if (now >= plugin->look_ms) {
         plugin->look_ms = now + LOOK_MS;
         look(plugin);
+    }
+    if (plugin->sweeping) {
+        sweep(plugin);
     }
     return MOSQ_ERR_SUCCESS;
 }

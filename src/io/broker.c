@@ -22,7 +22,6 @@
 #define BACK_OFF_MAX_MS 10000
 #define STOP_AGAIN_MS   100
 #define STABLE_MS       60000 /* what ran longer is not held against it */
-#define SOCKET_NAME     "broker.sock"
 #define CONFIG_NAME     "broker.conf"
 #define CONNECTIONS_MAX 4608U /* on each listener: a session each (MKV_SESSIONS_MAX), and others */
 #define WORDS_MAX       3U    /* last lines that are kept as its last words */
@@ -114,7 +113,7 @@ static void format_listeners(const struct mkv_broker *broker, char *out, size_t 
 
     out[0] = '\0';
     if (broker->options.unix_socket) {
-        len = (size_t)snprintf(out, size, "listener 0 " SOCKET_NAME "\nmax_connections %u\n",
+        len = (size_t)snprintf(out, size, "listener 0 " MKV_BROKER_SOCKET "\nmax_connections %u\n",
                                CONNECTIONS_MAX);
     }
     if (broker->options.tcp) {
@@ -444,14 +443,14 @@ static int set_up(struct mkv_broker *broker,
                   const struct mkv_broker_options *options,
                   struct mkv_why *why)
 {
-    int n = snprintf(broker->socket.path, sizeof(broker->socket.path), "%s/" SOCKET_NAME,
+    int n = snprintf(broker->socket.path, sizeof(broker->socket.path), "%s/" MKV_BROKER_SOCKET,
                      options->state_dir);
 
     if (options->state_dir[0] != '/' || n < 0 || (size_t)n >= sizeof(broker->socket.path)) {
         return mkv_why_error(
             why, MKV_E_BAD_ARGUMENT,
             "the state directory must be an absolute path of at most %zu bytes: %s",
-            MKV_ADDRESS_PATH_MAX - strlen("/" SOCKET_NAME), options->state_dir);
+            MKV_ADDRESS_PATH_MAX - strlen("/" MKV_BROKER_SOCKET), options->state_dir);
     }
     if (options->guard != NULL &&
         (strlen(options->guard) >= PLUGIN_MAX || strlen(options->rights) >= PLUGIN_MAX)) {

@@ -32,6 +32,8 @@
 #define MKV_BROKER_STOP_MS      3000               /* from SIGTERM to SIGKILL */
 #define MKV_BROKER_CLIENT_BYTES ((size_t)64 << 20) /* default of client_bytes_max */
 
+#define MKV_BROKER_SOCKET "broker.sock" /* in state_dir */
+
 struct mkv_broker;
 
 struct mkv_broker_options {

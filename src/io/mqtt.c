@@ -585,6 +585,19 @@ void mkv_mqtt_resume(struct mkv_mqtt *mqtt)
     set_paused(mqtt, false);
 }
 
+int mkv_mqtt_set_password(struct mkv_mqtt *mqtt, const char *password)
+{
+    char *copy = NULL;
+
+    if (!copy_text(password, &copy)) {
+        return MKV_E_NO_MEMORY;
+    }
+    mkv_mem_free(mqtt->password);
+    mqtt->password = copy;
+    mqtt->options.password = copy;
+    return 0;
+}
+
 void mkv_mqtt_redirect(struct mkv_mqtt *mqtt, const struct mkv_address *address)
 {
     mqtt->options.address = *address;

@@ -151,6 +151,9 @@ size_t mkv_mqtt_queued(const struct mkv_mqtt *mqtt);
 void mkv_mqtt_pause(struct mkv_mqtt *mqtt);
 void mkv_mqtt_resume(struct mkv_mqtt *mqtt);
 
+/* Another password from the next connection on.  NO_MEMORY: it goes on with what it has. */
+int mkv_mqtt_set_password(struct mkv_mqtt *mqtt, const char *password) MKV_MUST_CHECK;
+
 /* Drops the present connection (told by `disconnected`) or wait, and connects to @address now, which
  * replaces all others. */
 void mkv_mqtt_redirect(struct mkv_mqtt *mqtt, const struct mkv_address *address);

@@ -455,6 +455,11 @@ void mkv_server_node_update_keys(struct mkv_server_node *node,
     after_input(node, now, 0, 0);
 }
 
+void mkv_server_node_guard_key(struct mkv_server_node *node, const uint8_t key[MKV_GUARD_KEY_LEN])
+{
+    mkv_server_guard_key(node->server, key);
+}
+
 void mkv_server_node_flush(struct mkv_server_node *node, struct mkv_now now)
 {
     if (node->batch_until_ms != MKV_NEVER) {

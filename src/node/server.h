@@ -128,6 +128,9 @@ void mkv_server_node_update_keys(struct mkv_server_node *node,
 /* Other keys for pings, from now on. */
 void mkv_server_node_keys(struct mkv_server_node *node, const struct mkv_ring *ring);
 
+/* Another key for the credentials of sessions (docs/protocol.md, 13.3), from now on. */
+void mkv_server_node_guard_key(struct mkv_server_node *node, const uint8_t key[MKV_GUARD_KEY_LEN]);
+
 /* Whether it has joined the cluster and serves clients. */
 bool mkv_server_node_ready(const struct mkv_server_node *node);
 

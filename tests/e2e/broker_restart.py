@@ -18,10 +18,12 @@ VALUE = "x" * 4000  # more in all than what waits in the sockets, so that the br
 class Observer:
     """Sees every update on one broker, as long as that lives: (first tick, topic, payload)."""
 
-    def __init__(self, port):
+    def __init__(self, server, port):
         self.seen = []
         self.is_ready = False
-        self.client = paho.Client("observer", clean_session=True)
+        credential = rig.credential(server)
+        self.client = paho.Client(credential["-i"], clean_session=True)
+        self.client.username_pw_set(credential["-u"], credential["-P"])
         self.client.on_connect = lambda *_: self.client.subscribe("moat/main/d/#", 1)
         self.client.on_subscribe = self._subscribed
         self.client.on_message = self._message
@@ -92,14 +94,14 @@ def rounds(place, server, broker, n_rounds):
     payloads, n_again = {}, 0
     for _ in range(n_rounds):
         wait_for(broker.is_up, "the broker", 60)
-        observer = Observer(broker.port())
+        observer = Observer(server, broker.port())
         work.send(1)  # all are connected again
         work.until_acked()
         lose_queue(server, broker.kill, work, observer)
         n_again += compare(payloads, observer.end())
         broker.revive()
         wait_for(broker.is_up, "the broker", 60)
-        observer = Observer(broker.port())
+        observer = Observer(server, broker.port())
         work.until_acked()
         n_again += compare(payloads, observer.end())
         rig.same_trees(rig.tree_of(server), work.wanted, "the server")

@@ -62,7 +62,7 @@ def test_who_has_the_token_joins(place):
 
 
 def test_who_has_no_token_is_refused_and_can_join_later(place):
-    first = founder(place)
+    first = rig.Server(place, "first", token=None, options=["--ping", "1", *rig.OPEN]).start()
     server = second(place, first).launch()
     rig.equal(server.process.wait(), 3, "exit status without a token")
     rig.check("--join-file" in server.words(), server.words())

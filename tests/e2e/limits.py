@@ -121,7 +121,7 @@ def test_paths(place):
 
 def test_messages_from_anywhere(place):
     """By a raw MQTT client: what is beyond a limit changes nothing and disturbs nobody."""
-    server = place.server()
+    server = place.server(options=rig.OPEN)
     watcher = rig.Watcher(place, server).until_synced()
     raw = Raw(server)
     base = "moat/main/d/"
@@ -149,7 +149,7 @@ def test_messages_from_anywhere(place):
 
 def test_a_packet_that_is_too_large(place):
     """The broker refuses it and throws its sender out; nobody else notices."""
-    server = place.server()
+    server = place.server(options=rig.OPEN)
     watcher = rig.Watcher(place, server).until_synced()
     broker = server.broker_pid()
     raw = Raw(server)

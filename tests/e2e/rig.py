@@ -290,6 +290,18 @@ class Server:
         return self.process.words()
 
 
+OPEN = ["--guard", "off"]  # for tests that speak by hand what the guard would not let pass
+
+
+def credential(server, *user):
+    """What `moat-kvd credential` prints for mosquitto_sub, by option."""
+    program = os.path.join(settings.build, "src/daemon/moat-kvd")
+    words = subprocess.run([program, "credential", *user, "--name", server.name, "--state",
+                            server.state, *server.options], capture_output=True, text=True,
+                           check=True, timeout=patience(30)).stdout.split()
+    return dict(zip(words[::2], words[1::2]))
+
+
 def log_line(path, wanted):
     with open(path, encoding="utf-8", errors="replace") as log:
         return wanted in log.read()

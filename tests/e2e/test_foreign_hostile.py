@@ -398,7 +398,7 @@ def many_gaps(server):
 def main():
     report = Report()
     cases = Cases(report)
-    server = Server(PROGRAM)
+    server = Server(PROGRAM, "--guard", "off")  # which would keep off what the server is to stand
     for what in ("hello", "auth", *session_frames(None)):
         cases.run(f"broken frames: {what}", broken_frames, server, what)
     for case in (

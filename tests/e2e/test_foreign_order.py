@@ -243,7 +243,7 @@ def main():
     print(f"# seed {SEED}")
     report = Report()
     cases = Cases(report)
-    server = Server(PROGRAM)
+    server = Server(PROGRAM, "--guard", "off")  # one connection speaks for two sessions
     for case in (
         every_order, order_at_random, large_tree, watch_through_trouble, notices_what_it_lacks,
     ):

@@ -14,6 +14,7 @@ Loop.turn(), which callers reach by Loop.until(condition).
         print(to_dotted(path), entry.decoded())
 """
 import os
+import secrets
 import socket
 import struct
 import time
@@ -199,7 +200,8 @@ class Client:
                 self.found = addresses
 
         try:
-            self.finder = Broker(self.loop, self.broker_address, mqtt5=self.mqtt5)
+            name = "moat-kv-find-" + secrets.token_hex(8)
+            self.finder = Broker(self.loop, self.broker_address, name, mqtt5=self.mqtt5)
         except OSError:
             return
         finder = self.finder
