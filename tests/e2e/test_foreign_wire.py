@@ -19,7 +19,7 @@ SENT_BY_CLIENT = {
     wire.CREDIT, wire.CANCEL, wire.CONFLICTS, wire.SERVERS, wire.EVICT,
     wire.RESPONSE, wire.PASSWD,
 }
-BETWEEN_SERVERS = {7, 25, 26, 27, 46, 47}  # section 12
+BETWEEN_SERVERS = {7, 25, 26, 27, 34, 46, 47, 51}  # section 12
 
 
 def from_json(item):
