@@ -106,7 +106,9 @@ static int world_publish(void *context,
     (void)qos;
     assert_true(retain && payload.len < TEXT_MAX);
     event.name = (unsigned)(topic.at[2] - 'a');
-    memcpy(event.text, payload.at, payload.len);
+    if (payload.len > 0) {
+        memcpy(event.text, payload.at, payload.len);
+    }
     push(&side->out, &event);
     return 0;
 }
