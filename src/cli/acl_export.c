@@ -173,6 +173,27 @@ static void warn_denied(const struct writing *w,
     }
 }
 
+/*
+ * EMQX asks when a client subscribes, not for each message, and nats-server does not hold back what
+ * is denied below a subscription with QoS 1: what reaches too far must not be allowed.
+ */
+static bool may_subscribe(const struct writing *w, const struct mkv_export_row *row)
+{
+    if (mkv_filter_is_wild(row->filter)) {
+        put_comment(w, row->filter,
+                    "reading is left out: a subscription would bring $NULL as well; allow it by "
+                    "first elements");
+        return false;
+    }
+    if (mkv_export_denial(w->rows, row, MKV_EXPORT_RECEIVE, true) != NULL) {
+        put_comment(
+            w, row->filter,
+            "reading is left out: a subscription would bring what a more specific rule denies");
+        return false;
+    }
+    return true;
+}
+
 /* --- mosquitto ---------------------------------------------------------------------------- */
 
 static void put_mosquitto_line(const struct writing *w, const char *access, struct mkv_bytes topic)
@@ -274,24 +295,6 @@ static int put_emqx_under_root(struct writing *w,
 static bool has_placeholder(struct mkv_bytes topic)
 {
     return topic.len > 0 && memmem(topic.at, topic.len, "${", 2) != NULL;
-}
-
-/* It is asked when a client subscribes, not for each message: what reaches too far must not be allowed. */
-static bool may_subscribe(const struct writing *w, const struct mkv_export_row *row)
-{
-    if (mkv_filter_is_wild(row->filter)) {
-        put_comment(w, row->filter,
-                    "reading is left out: a subscription would bring $NULL as well; allow it by "
-                    "first elements");
-        return false;
-    }
-    if (mkv_export_denial(w->rows, row, MKV_EXPORT_RECEIVE, true) != NULL) {
-        put_comment(
-            w, row->filter,
-            "reading is left out: a subscription would bring what a more specific rule denies");
-        return false;
-    }
-    return true;
 }
 
 /* To allow 'a/+' might allow a subscription to 'a/#': then only that very filter may be subscribed to. */
@@ -416,6 +419,9 @@ static int put_nats_rows(struct writing *w, enum mkv_export_way way, enum mkv_ex
         error = make_topic(w->to, row->filter, w->topic);
         if (error == 0 && !make_subject(w->topic) && which == MKV_EXPORT_ALLOW) {
             put_comment(w, row->filter, "is left out: '>' as a whole level is a wildcard for NATS");
+            continue;
+        }
+        if (which == MKV_EXPORT_ALLOW && way == MKV_EXPORT_RECEIVE && !may_subscribe(w, row)) {
             continue;
         }
         if (which == MKV_EXPORT_ALLOW) {

@@ -176,7 +176,8 @@ def exported(world):
            "a subscription would bring what is denied", text)
     expect_equal(text[-1], '{deny, {username, "ann"}, all, ["moat/main/#"]}.')
     text = lines("nats")
-    expect('"moat.main.d.a:_b.>"' in text and '"moat.main.d.a:_b"' in text, text)
+    expect('"moat.main.d.x"' in text and '"moat.main.d.a:_b.safe"' in text, text)
+    expect('"moat.main.d.a:_b.>"' not in text, "nats-server would bring what is denied", text)
     expect_equal(sum(line.count("{") - line.count("}") for line in text), 0)
     # Who may read everything may not read what begins with null.
     cli.check("role", "grant", "nurse", "#", "r")
@@ -184,7 +185,11 @@ def exported(world):
     text = lines("emqx")
     expect('{deny, {username, "ann"}, all, ["moat/main/d/$NULL/#"]}.' in text, text)
     expect(not any("allow" in line and '"moat/main/d/#"' in line for line in text), text)
-    expect('"moat.main.d.$NULL.>"' in lines("nats"))
+    text = lines("nats")
+    expect('"moat.main.d.$NULL.>"' in text and '"moat.main.d.>"' not in text, text)
+    cli.check("role", "grant", "nurse", "k.#", "r")
+    text = lines("nats")
+    expect('"moat.main.d.k.>"' in text and '"moat.main.d.k"' in text, text)
     cli.check("acl", "export", status=2)
     cli.check("acl", "export", "--for", "rabbitmq", status=2)
 
