@@ -85,12 +85,40 @@ static void report(struct plugin *plugin,
                          left_out);
 }
 
+/* Looks at the file of rights, and takes it over if it is a good one. */
+static void look(struct plugin *plugin)
+{
+    struct mkv_buf file;
+    int error;
+
+    if (!mkv_source_has_changed(&plugin->source)) {
+        return;
+    }
+    mkv_buf_init(&file, MKV_RIGHTS_MAX);
+    error = mkv_source_read(&plugin->source, &file);
+    if (error == 0) {
+        error = mkv_guard_take(&plugin->guard, mkv_buf_bytes(&file));
+    }
+    mkv_buf_deinit(&file);
+    plugin->sweeping |= error == 0;
+    if (error != 0) {
+        mosquitto_log_printf(MOSQ_LOG_ERR, SAY "cannot use the rights in '%s': %s; %s",
+                             plugin->rights, mkv_error_text(error),
+                             plugin->guard.knows ? "those it had stay in force"
+                                                 : "nothing is allowed until there are some");
+    }
+}
+
+/* Whoever comes may know of what has been written since the file was last looked at. */
 static int on_login(int event, void *data, void *context)
 {
     struct plugin *plugin = context;
     const struct mosquitto_evt_basic_auth *login = data;
     struct mkv_guard_peer peer;
-    struct mkv_judgement judgement =
+    struct mkv_judgement judgement;
+
+    look(plugin);
+    judgement =
         mkv_guard_login(&plugin->guard, read_clocks(), bytes_of(mosquitto_client_id(login->client)),
                         bytes_of(login->username), bytes_of(login->password), &peer);
 
@@ -175,30 +203,6 @@ static int on_gone(int event, void *data, void *context)
     (void)event;
     mkv_clients_drop(&plugin->clients, gone->client);
     return MOSQ_ERR_SUCCESS;
-}
-
-/* Looks at the file of rights, and takes it over if it is a good one. */
-static void look(struct plugin *plugin)
-{
-    struct mkv_buf file;
-    int error;
-
-    if (!mkv_source_has_changed(&plugin->source)) {
-        return;
-    }
-    mkv_buf_init(&file, MKV_RIGHTS_MAX);
-    error = mkv_source_read(&plugin->source, &file);
-    if (error == 0) {
-        error = mkv_guard_take(&plugin->guard, mkv_buf_bytes(&file));
-    }
-    mkv_buf_deinit(&file);
-    plugin->sweeping |= error == 0;
-    if (error != 0) {
-        mosquitto_log_printf(MOSQ_LOG_ERR, SAY "cannot use the rights in '%s': %s; %s",
-                             plugin->rights, mkv_error_text(error),
-                             plugin->guard.knows ? "those it had stay in force"
-                                                 : "nothing is allowed until there are some");
-    }
 }
 
 /* Outside of all other events: what a broker does next with a connection that is gone is its affair. */

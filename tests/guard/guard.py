@@ -116,6 +116,16 @@ def keys_change():
         expect(accepts(Credential(key=new)), "the new one still does")
 
 
+def a_key_counts_at_once():
+    """As soon as the file is there: nobody waits for the next look at it."""
+    with Folder() as folder, broker(folder) as place:
+        for number in range(1, 11):
+            key = bytes([number]) * 32
+            place.tell(rights_file(USERS, RULES, keys=(key, rig.KEY)))
+            with Connection(place, Credential(key=key)) as client:
+                expect(client.accepted, "key", number, "does not count yet")
+
+
 # --- Writing -------------------------------------------------------------------------------------
 
 def bad_updates(me):
@@ -526,6 +536,7 @@ run_cases([
     ("who may connect", who_may_connect),
     ("an expired credential does not come back", an_expired_credential_does_not_come_back),
     ("keys change", keys_change),
+    ("a key counts at once", a_key_counts_at_once),
     ("bad updates are refused, and nobody else is disturbed", bad_updates_are_refused),
     ("what is right comes through", what_is_right_comes_through),
     ("topic aliases do not hide", topic_aliases_do_not_hide),
