@@ -24,8 +24,8 @@
 #define TICK_MS        100
 #define REPORT_MS      10000 /* at most so often; the first one at once */
 #define CHANGED_MS     200   /* rules that are changed together are read together */
-#define STOP_MS        2000
-#define WATCHES_MAX    48U /* the library has 64 */
+#define STOP_MS        5000  /* for what is on its way, and again for the last report */
+#define WATCHES_MAX    48U   /* the library has 64 */
 #define DOTTED_MAX     16384U
 #define SUBSCRIBED     ((uint64_t)1 << 32) /* cookies from here on are subscriptions */
 
@@ -570,6 +570,7 @@ static enum mkv_exit turn(struct runner *runner)
 static void stop(struct runner *runner)
 {
     runner->why.text[0] = '\0';
+    (void)moatkv_flush(runner->cli->kv, STOP_MS); /* what is stored meanwhile counts */
     report(runner, "stopped");
     (void)moatkv_flush(runner->cli->kv, STOP_MS); /* else the status is what it was */
 }
