@@ -234,7 +234,8 @@ const struct mkv_verb mkv_verb_gate = {
         "A rule is a map: topic (a filter), path (with the same '+' and '#'), dir (in, out, "
         "both),\n"
         "codec (json, text, number, bool, cbor, raw); and if wanted set (the topic to write to),\n"
-        "qos, retain, fields, scale, enum, off, note. 'run' is the gateway itself: it goes on\n"
+        "qos, retain, fields, scale, enum, birth, off, note. 'run' is the gateway itself: it goes "
+        "on\n"
         "until it is interrupted, with those rules or with all. See docs/gateway.md.\n",
     .options = options,
     .examples = {{"gate add lamps '{topic: zigbee2mqtt/+, set: zigbee2mqtt/+/set, path: dev.+, "

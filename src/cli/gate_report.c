@@ -148,7 +148,7 @@ void mkv_gate_report_rule(struct mkv_gate_reports *reports, const struct mkv_gat
 
     mkv_buf_init(&item, REPORT_MAX);
     mkv_cbor_writer_init(&w, &item);
-    mkv_cbor_write_map(&w, 12);
+    mkv_cbor_write_map(&w, 13);
     write_text(&w, "gate", reports->gate);
     write_text(&w, "rule", report->rule->name);
     write_text(&w, "state", "in force");
@@ -159,6 +159,7 @@ void mkv_gate_report_rule(struct mkv_gate_reports *reports, const struct mkv_gat
     write_count(&w, "replaced", counts->replaced);
     write_count(&w, "errors", counts->errors);
     write_count(&w, "damped", counts->damped);
+    write_count(&w, "births", counts->births);
     write_text(&w, "problem", report->problem);
     write_text(&w, "where", report->where);
     if (w.error == 0) {

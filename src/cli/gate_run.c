@@ -142,28 +142,35 @@ static int port_publish(void *context,
 
 /* --- The broker ---------------------------------------------------------------------------------- */
 
+static void subscribe(struct runner *runner, unsigned i, struct mkv_bytes filter, int qos)
+{
+    int error = mkv_mqtt_subscribe(runner->mqtt, filter, qos, SUBSCRIBED + i);
+
+    if (error == 0) {
+        runner->n_asked++;
+    } else {
+        mkv_gate_blame(runner->gate, i, mkv_session_now_ms(), filter, mkv_error_text(error));
+    }
+}
+
 static void on_connected(void *context)
 {
     struct runner *runner = context;
-    int64_t now_ms = mkv_session_now_ms();
 
     runner->why.text[0] = '\0';
     runner->n_asked = 0;
     for (unsigned i = 0; i < mkv_gate_count(runner->gate); i++) {
         struct mkv_gate_report report;
-        int error = 0;
 
         mkv_gate_report(runner->gate, i, &report);
         if (mkv_gate_rule_reads(report.rule)) {
-            error = mkv_mqtt_subscribe(runner->mqtt, report.rule->topic, report.rule->qos,
-                                       SUBSCRIBED + i);
-            runner->n_asked += error == 0;
+            subscribe(runner, i, report.rule->topic, report.rule->qos);
         }
-        if (error != 0) {
-            mkv_gate_blame(runner->gate, i, now_ms, report.rule->topic, mkv_error_text(error));
+        if (report.rule->birth_topic.len > 0) {
+            subscribe(runner, i, report.rule->birth_topic, 1);
         }
     }
-    mkv_gate_connected(runner->gate, now_ms);
+    mkv_gate_connected(runner->gate, mkv_session_now_ms());
     runner->report_ms = 0;
 }
 

@@ -127,6 +127,7 @@ static void put_status_text(struct mkv_out *out, struct mkv_bytes report)
     put_count(out, report, "replaced", false);
     put_count(out, report, "errors", false);
     put_count(out, report, "damped", false);
+    put_count(out, report, "births", false);
     if (problem.len > 0) {
         mkv_out_puts(out, ": ");
         mkv_out_safe(out, problem);

@@ -56,7 +56,9 @@ struct mkv_gate_cell {
     bool publishing; /* a message that will come back is on its way, or until then: */
     int64_t echo_by_ms;
 
-    int64_t write_free_ms; /* for 10 a second, see gate.c */
+    int64_t again_ms; /* when a birth message makes it speak again; 0: none does */
+
+    int64_t write_free_ms; /* for 10 a second, see step.c */
     int64_t publish_free_ms;
     bool came_in;               /* the last that was done is a write */
     struct mkv_gate_print last; /* what was published last, and ... */

@@ -63,6 +63,7 @@ struct mkv_gate_counts {
     uint64_t written;   /* writes and deletions that were stored */
     uint64_t published; /* messages that were sent */
     uint64_t replaced;  /* values that a later one replaced before they were on their way */
+    uint64_t births;    /* birth messages that were heeded */
     uint64_t errors;    /* messages and entries that were passed over, see the problem */
     uint64_t damped;    /* how often a cell was held back since it went to and fro */
 };

@@ -150,6 +150,36 @@ static bool is(struct mkv_bytes key, const char *name)
     return mkv_bytes_equal(key, mkv_bytes_of(name));
 }
 
+/* {topic: homeassistant/status, payload: online} */
+static int read_birth(struct mkv_gate_rule *rule,
+                      struct mkv_bytes item,
+                      struct mkv_problem *problem)
+{
+    struct mkv_cbor_reader r;
+    uint64_t n;
+
+    mkv_cbor_reader_init(&r, item);
+    n = mkv_cbor_read_map(&r, 2);
+    for (uint64_t i = 0; i < n && r.error == 0; i++) {
+        struct mkv_bytes key = mkv_cbor_read_text(&r);
+        struct mkv_bytes text = mkv_cbor_read_text(&r);
+
+        if (is(key, "topic")) {
+            rule->birth_topic = text;
+        } else if (is(key, "payload")) {
+            rule->birth_payload = text;
+        } else {
+            r.error = MKV_E_BAD_ARGUMENT;
+        }
+    }
+    if (mkv_cbor_finish(&r) != 0 || rule->birth_payload.len == 0 ||
+        !mkv_gate_topic_valid(rule->birth_topic) || rule->birth_topic.at[0] == '$') {
+        return refuse(problem,
+                      "birth: {topic: a topic without wildcards, payload: a text} is wanted");
+    }
+    return 0;
+}
+
 static int read_part(struct mkv_gate_rule *rule,
                      struct mkv_bytes key,
                      struct mkv_bytes item,
@@ -181,6 +211,9 @@ static int read_part(struct mkv_gate_rule *rule,
     if (is(key, "note")) {
         return read_topic("note", item, &note, problem);
     }
+    if (is(key, "birth")) {
+        return read_birth(rule, item, problem);
+    }
     return is(key, "set")      ? read_topic("set", item, &rule->set, problem)
            : is(key, "qos")    ? read_qos(rule, item, problem)
            : is(key, "retain") ? read_bool("retain", item, &rule->retain, problem)
@@ -190,7 +223,7 @@ static int read_part(struct mkv_gate_rule *rule,
                ? mkv_gate_form_scale(&rule->form, item, problem)
                : mkv_problem_set(problem, MKV_E_BAD_ARGUMENT,
                                  "'%.*s' is no part of a rule: topic, set, path, dir, codec, qos, "
-                                 "retain, fields, scale, enum, off, note",
+                                 "retain, fields, scale, enum, birth, off, note",
                                  (int)mkv_problem_cut(key, 40), (const char *)key.at);
 }
 
@@ -344,6 +377,9 @@ static int check(const struct mkv_gate_rule *rule,
     }
     if (rule->set.len > 0 && rule->dir != MKV_GATE_BOTH) {
         return refuse(problem, "set: only with dir both; with out the topic itself is written");
+    }
+    if (rule->birth_topic.len > 0 && rule->dir != MKV_GATE_OUT) {
+        return refuse(problem, "birth: only with dir out");
     }
     error = mkv_gate_pattern_check(rule->topic, path, problem);
     if (error == 0 && rule->set.len > 0) {

@@ -38,7 +38,9 @@ struct mkv_gate_rule {
     struct mkv_buf value;   /* owned: what the texts below are borrowed from */
     struct mkv_bytes topic; /* filter of what is read; with no @set, also of what is written */
     struct mkv_bytes set;   /* of what is written; empty: as @topic */
-    struct mkv_buf path;    /* owned: the key, with wildcards */
+    struct mkv_bytes birth_topic; /* of the message that makes it say all again; empty: none ... */
+    struct mkv_bytes birth_payload; /* ... with this payload */
+    struct mkv_buf path;            /* owned: the key, with wildcards */
     enum mkv_gate_dir dir;
     enum mkv_gate_codec codec;
     int qos; /* 0 or 1 */

@@ -93,6 +93,15 @@ def plain(server):
     return {path: value for path, value in rig.tree_of(server).items() if not path.startswith(":n")}
 
 
+HA = {
+    "config": rule("homeassistant/+/+/config", "ha.+.+", "out", "json",
+                   birth={"topic": "homeassistant/status", "payload": "online"}),
+    "loud": rule("loud/+", "loud.+", "out", "json", retain=True,
+                 birth={"topic": "homeassistant/status", "payload": "online"}),
+    "other": rule("other/+", "loud.+", "out", "json"),
+}
+
+
 def value_of(server, path):
     """As it is printed; nothing while there is none."""
     return rig.run_cli(server, "get", path).stdout.strip()
@@ -174,6 +183,26 @@ def test_devices(place):
     bus.close()
 
 
+def test_a_birth_is_answered(place):
+    """Home Assistant comes, and did not hear what was said before."""
+    server, broker = place.server(), place.broker()
+    add(server, **HA)
+    cli(server, "set", "ha.switch.pump", '{"name": "Pump"}')
+    cli(server, "set", "loud.a", "1")
+    gate = Gate(place, server, broker, "g")
+    bus = Bus(broker)
+    bus.until("loud/a", "1")
+    bus.say("homeassistant/status", "offline")
+    bus.say("homeassistant/status", "online")
+    bus.say("homeassistant/status", "online")
+    bus.until("homeassistant/switch/pump/config", '{"name":"Pump"}')
+    wait_for(lambda: bus.n["loud/a"] == 2, lambda: f"all to be said again: {bus.n}")
+    status = gate.stop()
+    equal((status["config"]["published"], status["loud"]["births"], status["other"]["published"]),
+          (1, 1, 0), "what was said")
+    bus.close()
+
+
 def test_flood_of_200_devices(place):
     server, broker = place.server(), place.broker()
     bus = Bus(broker)
@@ -227,4 +256,5 @@ def test_two_gateways_onto_each_other(place):
 
 
 if __name__ == "__main__":
-    rig.main(test_devices, test_flood_of_200_devices, test_two_gateways_onto_each_other, at_once=3)
+    rig.main(test_devices, test_a_birth_is_answered, test_flood_of_200_devices,
+             test_two_gateways_onto_each_other, at_once=4)

@@ -310,6 +310,68 @@ static void what_is_retained_is_told_when_the_broker_is_back(void **state)
     asked(&hand, "t/a 1 retained;t/b 1 retained;");
     entry(&hand, "p.a", NULL, false);
     asked(&hand, "t/a  retained;");
+    mkv_gate_disconnected(hand.gate); /* it comes back with what it had some time ago: */
+    entry(&hand, "p.b", NULL, false);
+    mkv_gate_connected(hand.gate, hand.now_ms);
+    asked(&hand, "t/a  retained;t/b  retained;");
+    end(&hand);
+}
+
+#define BIRTH "\"codec\":\"json\",\"birth\":{\"topic\":\"ha/status\",\"payload\":\"online\"}"
+
+/* Lets the time pass, and counts what is published; never faster than 10 ms apart on average. */
+static unsigned published_within(struct hand *hand, unsigned i, int64_t ms)
+{
+    uint64_t before = counts(hand, i).published;
+
+    for (int64_t passed = 0; passed < ms; passed += 100) {
+        uint64_t n = counts(hand, i).published;
+
+        hand->now_ms += 100;
+        (void)mkv_gate_tick(hand->gate, hand->now_ms);
+        assert_in_range(counts(hand, i).published - n, 0, 11);
+        hand->log[0] = '\0';
+    }
+    return (unsigned)(counts(hand, i).published - before);
+}
+
+static void a_birth_is_answered(void **state)
+{
+    struct hand hand;
+
+    (void)state;
+    begin(&hand, RULES(RULE("t/+", "p.+", "out", BIRTH),
+                       RULE("r/+", "r.+", "out", "\"retain\":true," BIRTH),
+                       RULE("u/+", "p.+", "out", "\"codec\":\"json\"")));
+    for (unsigned i = 0; i < 50; i++) {
+        char path[20];
+
+        (void)snprintf(path, sizeof(path), "p.%u", i);
+        entry(&hand, path, "1", true);
+    }
+    entry(&hand, "p.0", NULL, false);
+    entry(&hand, "r.a", "1", true);
+    asked(&hand, "r/a 1 retained;");
+    message(&hand, "ha/status", "offline", false);
+    message(&hand, "ha/status/x", "online", false);
+    assert_int_equal(published_within(&hand, 0, 5000), 0);
+    message(&hand, "ha/status", "online", false);
+    asked(&hand, "");
+    assert_int_equal(published_within(&hand, 0, 900), 0);
+    message(&hand, "ha/status", "online", false); /* the same */
+    assert_int_equal(published_within(&hand, 0, 5000), 49);
+    assert_int_equal(counts(&hand, 0).births, 1);
+    assert_int_equal(counts(&hand, 1).published, 2);
+    assert_int_equal(counts(&hand, 2).published, 0);
+    assert_false(mkv_gate_tick(hand.gate, hand.now_ms));
+
+    message(&hand, "ha/status", "online", false);
+    mkv_gate_disconnected(hand.gate); /* and so are those who wanted to be told */
+    assert_int_equal(published_within(&hand, 0, 5000), 0);
+    mkv_gate_connected(hand.gate, hand.now_ms);
+    assert_int_equal(published_within(&hand, 0, 5000), 0);
+    assert_int_equal(counts(&hand, 0).births, 2);
+    assert_int_equal(counts(&hand, 0).errors, 0);
     end(&hand);
 }
 
@@ -429,6 +491,7 @@ int main(void)
         cmocka_unit_test(the_tree_is_right_about_a_shared_topic),
         cmocka_unit_test(commands_are_not_repeated),
         cmocka_unit_test(what_is_retained_is_told_when_the_broker_is_back),
+        cmocka_unit_test(a_birth_is_answered),
         cmocka_unit_test(deletions),
         cmocka_unit_test(a_failure_is_told_and_harms_nobody),
         cmocka_unit_test(the_clusters_own_topics_are_left_alone),

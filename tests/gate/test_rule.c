@@ -33,6 +33,8 @@ static int tear_down(void **state)
 
 #define IN "\"topic\":\"a/+\",\"path\":\"b.+\",\"dir\":\"in\","
 
+#define SENDS "\"topic\":\"a/+\",\"path\":\"b.+\",\"dir\":\"out\",\"codec\":\"json\","
+
 static void good_rules(void **state)
 {
     static const char *const good[] = {
@@ -45,6 +47,7 @@ static void good_rules(void **state)
         "{" IN "\"codec\":\"text\",\"enum\":{\"ON\":true,\"OFF\":false}}",
         "{\"topic\":\"a/#\",\"set\":\"b/#\",\"path\":\"c.#\",\"dir\":\"both\",\"codec\":\"text\"}",
         "{\"topic\":\"#\",\"path\":\"#\",\"dir\":\"both\",\"codec\":\"text\"}",
+        "{" SENDS "\"birth\":{\"topic\":\"ha/status\",\"payload\":\"online\"}}",
     };
 
     (void)state;
@@ -69,6 +72,12 @@ static void bad_rules(void **state)
         {"{" IN "\"codec\":\"json\",\"qos\":2}", "qos"},
         {"{" IN "\"codec\":\"json\",\"retain\":1}", "retain"},
         {"{" IN "\"codec\":\"json\",\"set\":\"x/+\"}", "set"},
+        {"{" IN "\"codec\":\"json\",\"birth\":{\"topic\":\"a\",\"payload\":\"b\"}}", "dir out"},
+        {"{" SENDS "\"birth\":true}", "birth"},
+        {"{" SENDS "\"birth\":{\"topic\":\"a\"}}", "birth"},
+        {"{" SENDS "\"birth\":{\"topic\":\"a/+\",\"payload\":\"b\"}}", "birth"},
+        {"{" SENDS "\"birth\":{\"topic\":\"$SYS/x\",\"payload\":\"b\"}}", "birth"},
+        {"{" SENDS "\"birth\":{\"topic\":\"a\",\"payload\":\"b\",\"c\":\"d\"}}", "birth"},
         {"{" IN "\"codec\":\"json\",\"scale\":[0,1]}", "scale"},
         {"{" IN "\"codec\":\"json\",\"scale\":[1]}", "scale"},
         {"{" IN "\"codec\":\"json\",\"enum\":{}}", "enum"},
