@@ -42,6 +42,7 @@
     X(CANCELLED, -25, "cancelled")                                                                 \
     X(CONFLICT, -26, "overwritten by a concurrent update")                                         \
     X(VOID, -27, "the update was given up: its counter has been declared void")                    \
+    X(LATER, -28, "not now: too many logins of this user failed from here; try again later")       \
     X(NO_MEMORY, -100, "out of memory")                                                            \
     X(IO, -101, "input/output error")                                                              \
     X(DISK_FULL, -102, "the disk is full")                                                         \

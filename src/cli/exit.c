@@ -15,6 +15,7 @@ enum mkv_exit mkv_exit_of(int error)
     case MKV_E_CLOSED:
     case MKV_E_CANCELLED:
     case MKV_E_BUSY:
+    case MKV_E_LATER:
     case MKV_E_NO_VERSION:
     case MKV_E_UNKNOWN_REQUEST:
         return MKV_EXIT_NO_CONNECTION;

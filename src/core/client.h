@@ -190,6 +190,8 @@ struct mkv_client {
     bool born; /* the server has seen our birth, so it hears what we publish */
     uint32_t broker_index;
     uint32_t n_misses;   /* brokers in a row that could not be reached */
+    uint32_t n_renewals; /* of credentials, in a row, since the broker has taken any */
+    int64_t renewal_ms;  /* when others were asked for last */
     int64_t redirect_ms; /* when to try the next one; 0: not yet */
     int64_t connect_ms;  /* no broker is connected before */
     uint32_t n_births;

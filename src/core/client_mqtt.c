@@ -12,7 +12,8 @@
 #define QUERY_WAIT_MS     1000
 #define QUERY_WAIT_MAX    30000
 #define REFUSED_WAIT_MS   5000
-#define CREDENTIALS_MS    60000 /* refused so long after they were given: they have expired */
+#define CREDENTIALS_WAIT  1000 /* between two times that others are asked for; doubled each time */
+#define CREDENTIALS_MAX   60000
 #define CLIENT_ID_PREFIX  "moat-kv-find-"
 #define FINDING_QOS       0U /* what the cluster takes is not known yet; a Query is repeated */
 
@@ -342,6 +343,7 @@ void mkv_client_mqtt_connected(struct mkv_client *client)
     client->mqtt_up = true;
     client->mqtt_fault = (struct mkv_fault){0};
     client->n_misses = 0;
+    client->n_renewals = 0;
     client->redirect_ms = 0;
     client->query_ms = client->now_ms;
     if (client->phase == MKV_CLIENT_UP) {
@@ -353,14 +355,18 @@ void mkv_client_mqtt_connected(struct mkv_client *client)
 }
 
 /*
- * Credentials expire: the server gives new ones to a session that is resumed.  Those that are
- * refused soon after they were given are wrong for another reason.
+ * Credentials expire, and their key may go at any time: the server gives new ones to a session that is
+ * resumed.  Should those be refused as well, that is for another reason, or the broker knows the new key a
+ * little later: they are asked for ever less often.
  */
 static bool wants_credentials(const struct mkv_client *client, int error)
 {
+    uint32_t n = client->n_renewals;
+    int64_t wait_ms = n == 0 ? 0 : doubled(CREDENTIALS_WAIT, n - 1, CREDENTIALS_MAX);
+
     return error == MKV_E_NOT_AUTHORISED && client->use == MKV_CLIENT_MQTT_SESSION &&
            client->phase == MKV_CLIENT_UP && client->session.about.has_password &&
-           client->now_ms - client->phase_ms >= CREDENTIALS_MS;
+           client->now_ms - client->renewal_ms >= wait_ms;
 }
 
 void mkv_client_mqtt_disconnected(struct mkv_client *client, int error, struct mkv_bytes why)
@@ -377,6 +383,8 @@ void mkv_client_mqtt_disconnected(struct mkv_client *client, int error, struct m
         on_miss(client);
     }
     if (!was_up && wants_credentials(client, error)) {
+        client->n_renewals++;
+        client->renewal_ms = client->now_ms;
         mkv_client_link_fail(client, error, "the broker accepts these credentials no longer");
     }
 }

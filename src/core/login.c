@@ -119,6 +119,14 @@ static void refuse(struct mkv_server *server, struct mkv_server_link *link, stru
     mkv_server_send_error(server, link, 0, MKV_E_NOT_AUTHORISED, REFUSED);
 }
 
+/* Whoever has to wait learns that, and nothing else: the password has not counted. */
+static void put_off(struct mkv_server *server, struct mkv_server_link *link, struct mkv_bytes name)
+{
+    mkv_effect_log(server->effects, MKV_LOG_WARNING, "link %llu: '%.*s' has failed too often",
+                   (unsigned long long)link->number, (int)name.len, (const char *)name.at);
+    mkv_server_send_error(server, link, 0, MKV_E_LATER, mkv_error_text(MKV_E_LATER));
+}
+
 static int let_in(struct mkv_server *server, struct mkv_now now, struct mkv_server_link *link)
 {
     const struct mkv_login *login = &link->login;
@@ -143,6 +151,10 @@ int mkv_server_judged(struct mkv_server *server,
     }
     if (link == NULL || link->state != LINK_JUDGING) {
         return 0; /* it has gone meanwhile */
+    }
+    if (judgement->error == MKV_E_LATER) {
+        put_off(server, link, judgement->user);
+        return 0;
     }
     if (judgement->error != 0) {
         refuse(server, link, judgement->user);

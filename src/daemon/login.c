@@ -126,7 +126,7 @@ static int step(struct daemon *daemon,
         return error; /* there is nothing to be guessed, and nobody can keep the servers apart */
     }
     if (error != MKV_E_NO_MEMORY && mkv_backoff_left_ms(&daemon->backoff, key, now_ms) > 0) {
-        return MKV_E_NOT_AUTHORISED; /* also to the right password: nobody learns which it is */
+        return MKV_E_LATER; /* also to the right password: nobody learns which it is */
     }
     if (error != 0) {
         mkv_backoff_failed(&daemon->backoff, key, now_ms);

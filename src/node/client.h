@@ -42,10 +42,10 @@ void mkv_client_node_tick(struct mkv_client_node *node, int64_t now_ms);
 
 void mkv_client_node_link_opened(struct mkv_client_node *node, int64_t now_ms);
 void mkv_client_node_link_frame(struct mkv_client_node *node, int64_t now_ms, struct mkv_bytes map);
-/* The stream cannot be cut into frames. */
 /* What came of LINK_PROVE: an error, or the answer to be sent; @done as in io/sasl.h. */
 void mkv_client_node_link_proof(
     struct mkv_client_node *node, int64_t now_ms, int error, struct mkv_bytes answer, bool done);
+/* The stream cannot be cut into frames. */
 void mkv_client_node_link_broken(struct mkv_client_node *node, int64_t now_ms, int error);
 void mkv_client_node_link_closed(struct mkv_client_node *node,
                                  int64_t now_ms,

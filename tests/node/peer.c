@@ -202,15 +202,8 @@ int peer_status(const struct peer *peer, uint64_t id)
     return 1;
 }
 
-void peer_init(struct peer *peer)
+void peer_init_with(struct peer *peer, const struct mkv_client_config *config)
 {
-    struct mkv_client_config config = {
-        .servers = {.n = 1, .at = {mkv_bytes_of("unix:/s")}},
-        .root = mkv_bytes_of("moat/main"),
-        .software = mkv_bytes_of("test"),
-        .seed = 4711,
-    };
-
     memset(peer, 0, sizeof(*peer));
     peer->now_ms = 1;
     peer->session = (struct mkv_frame_session){
@@ -223,9 +216,21 @@ void peer_init(struct peer *peer)
         .tock = FIRST_TOCK,
         .token = mkv_bytes_of("token"),
     };
-    assert_int_equal(mkv_client_node_init(&peer->node, &config), 0);
+    assert_int_equal(mkv_client_node_init(&peer->node, config), 0);
     mkv_client_node_tick(&peer->node, peer->now_ms);
     peer_listen(peer);
+}
+
+void peer_init(struct peer *peer)
+{
+    const struct mkv_client_config config = {
+        .servers = {.n = 1, .at = {mkv_bytes_of("unix:/s")}},
+        .root = mkv_bytes_of("moat/main"),
+        .software = mkv_bytes_of("test"),
+        .seed = 4711,
+    };
+
+    peer_init_with(peer, &config);
 }
 
 void peer_deinit(struct peer *peer)

@@ -26,6 +26,8 @@ struct peer {
 
 /* A client with one server, "unix:/s", that has just been told to connect; no broker. */
 void peer_init(struct peer *peer);
+/* The same with other servers, or a password. */
+void peer_init_with(struct peer *peer, const struct mkv_client_config *config);
 void peer_deinit(struct peer *peer);
 
 /* Takes what the node says. */
