@@ -94,7 +94,7 @@ def bad_packets():
     """One after another: users that there are and are not, no users, servers; passwords nearly right."""
     for number in range(N_LOGINS):
         user = ("ann", "bob", "eve", ":own", ":server")[number % 5]
-        credential = Credential(user, 0 if user == ":server" else number)
+        credential = Credential(user, 0 if user == ":server" else number + 1)
         last = int(credential.password[-1], 16)
         near = credential.password[:-1] + f"{(last + 1 + number % 15) % 16:x}"
         yield connect_packet(credential.id, user, near)
