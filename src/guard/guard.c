@@ -242,18 +242,29 @@ static struct mkv_bytes below_root(const struct mkv_guard *guard, struct mkv_byt
     return mkv_bytes_after(topic, guard->root.len + (topic.len > guard->root.len));
 }
 
+/* At or below "<root>/d", of a topic under the root. */
+static bool is_of_data(const struct mkv_guard *guard, struct mkv_bytes topic)
+{
+    return is_at_or_below(below_root(guard, topic), mkv_bytes_of("d"));
+}
+
 /* The path of a topic, and the topic as it is remembered, if it is. */
 struct place {
     struct mkv_bytes key;
     const struct mkv_memo_topic *topic;
 };
 
-/* Goes by what has been found out only to be faster.  Borrowed until the next is asked for. */
-static int find_place(struct mkv_guard *guard, struct mkv_bytes topic, struct place *ret_place)
+/*
+ * Goes by what has been found out only to be faster.  @known is what mkv_memo_find() says.  Borrowed
+ * until the next is asked for.
+ */
+static int find_place(struct mkv_guard *guard,
+                      struct mkv_bytes topic,
+                      const struct mkv_memo_topic *known,
+                      struct place *ret_place)
 {
-    ret_place->topic = mkv_memo_find(guard->memo, topic);
-    if (ret_place->topic != NULL) {
-        ret_place->key = mkv_bytes(ret_place->topic->key, ret_place->topic->key_len);
+    if (known != NULL) {
+        *ret_place = (struct place){mkv_memo_key(known), known};
         return 0;
     }
     if (guard->topic.len == 0 || !mkv_bytes_equal(mkv_buf_bytes(&guard->topic), topic)) {
@@ -266,6 +277,7 @@ static int find_place(struct mkv_guard *guard, struct mkv_bytes topic, struct pl
         }
     }
     ret_place->key = mkv_buf_bytes(&guard->key);
+    ret_place->topic = NULL;
     if (guard->topic_error == 0) {
         ret_place->topic = mkv_memo_keep(guard->memo, topic, ret_place->key);
     }
@@ -363,12 +375,13 @@ static struct mkv_judgement judge_user(struct mkv_guard *guard,
 static struct mkv_judgement judge_update(struct mkv_guard *guard,
                                          struct mkv_guard_now now,
                                          struct mkv_guard_peer *peer,
-                                         const struct mkv_guard_message *message)
+                                         const struct mkv_guard_message *message,
+                                         const struct mkv_memo_topic *known)
 {
     struct mkv_update update;
     struct place place;
 
-    if (find_place(guard, message->topic, &place) != 0) {
+    if (find_place(guard, message->topic, known, &place) != 0) {
         return denied("uses a topic that is not in canonical form");
     }
     if (message->payload.len > MKV_UPDATE_MAX) {
@@ -473,7 +486,11 @@ struct mkv_judgement mkv_guard_write(struct mkv_guard *guard,
     if (!guard->knows) {
         return ignorant;
     }
-    if (!is_under_root(guard, message->topic)) {
+
+    /* One that is remembered lies at or below "<root>/d". */
+    const struct mkv_memo_topic *known = mkv_memo_find(guard->memo, message->topic);
+
+    if (known == NULL && !is_under_root(guard, message->topic)) {
         return not_ours;
     }
     if (peer == NULL) {
@@ -485,16 +502,13 @@ struct mkv_judgement mkv_guard_write(struct mkv_guard *guard,
     if (message->retain) {
         return denied("sends a retained message");
     }
-
-    struct mkv_bytes rest = below_root(guard, message->topic);
-
-    if (is_at_or_below(rest, mkv_bytes_of("svc"))) {
+    if (known == NULL && is_at_or_below(below_root(guard, message->topic), mkv_bytes_of("svc"))) {
         return judge_service(guard, peer, message->topic, message->payload);
     }
-    if (peer->finder || !is_at_or_below(rest, mkv_bytes_of("d"))) {
+    if (peer->finder || (known == NULL && !is_of_data(guard, message->topic))) {
         return denied("uses a topic that is not for it");
     }
-    return judge_update(guard, now, peer, message);
+    return judge_update(guard, now, peer, message, known);
 }
 
 struct mkv_judgement mkv_guard_read(struct mkv_guard *guard,
@@ -506,22 +520,26 @@ struct mkv_judgement mkv_guard_read(struct mkv_guard *guard,
     if (!guard->knows) {
         return ignorant;
     }
-    if (!is_under_root(guard, topic)) {
+
+    const struct mkv_memo_topic *known = mkv_memo_find(guard->memo, topic);
+
+    if (known == NULL && !is_under_root(guard, topic)) {
         return not_ours;
     }
     if (peer == NULL) {
         return denied("is not connected with credentials");
     }
-    if (is_server(peer) || mkv_topic_is_svc(mkv_buf_bytes(&guard->root), "server", topic)) {
+    if (is_server(peer) ||
+        (known == NULL && mkv_topic_is_svc(mkv_buf_bytes(&guard->root), "server", topic))) {
         return allowed;
     }
-    if (peer->finder || !is_at_or_below(below_root(guard, topic), mkv_bytes_of("d"))) {
+    if (peer->finder || (known == NULL && !is_of_data(guard, topic))) {
         return denied("reads what is not for it");
     }
     if (peer->role == MKV_ROLE_OWN) {
         return allowed;
     }
-    if (find_place(guard, topic, &place) != 0 || !may(guard, peer, &place, MKV_RIGHT_READ)) {
+    if (find_place(guard, topic, known, &place) != 0 || !may(guard, peer, &place, MKV_RIGHT_READ)) {
         return denied("has no right to read there");
     }
     return allowed;

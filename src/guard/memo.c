@@ -3,25 +3,36 @@
 
 #include "base/mem.h"
 
-#define WAYS   2U /* topics that share a place */
-#define N_SETS (MKV_MEMO_TOPICS / WAYS)
+#define TOPIC_WAYS      8U /* topics that share a place */
+#define N_TOPIC_SETS    (MKV_MEMO_TOPICS / TOPIC_WAYS)
+#define DECISION_WAYS   4U
+#define N_DECISION_SETS (MKV_MEMO_DECISIONS / DECISION_WAYS)
 
-struct set {
-    struct mkv_memo_topic *topics[WAYS]; /* owned; NULL: never needed */
-    unsigned newer;                      /* the one that was asked for last */
+struct topic_set {
+    uint32_t hashes[TOPIC_WAYS];
+    struct mkv_memo_topic *topics[TOPIC_WAYS]; /* owned; NULL: never needed */
+    unsigned next;                             /* the one that gives way */
 };
 
+/* 48 bits: the topic's serial; 8: rights that have been asked for; 8: those that are allowed.  0: unused. */
 struct decision {
-    uint64_t serial; /* of the topic; 0: unused */
+    uint64_t word;
     const struct mkv_acl_user *user;
-    uint8_t known; /* rights that have been asked for ... */
-    uint8_t allowed;
+};
+
+#define KNOWN_SHIFT  8
+#define SERIAL_SHIFT 16
+
+struct decision_set {
+    struct decision ways[DECISION_WAYS];
 };
 
 struct mkv_memo {
-    uint64_t last_serial;
-    struct set sets[N_SETS];
-    struct decision decisions[MKV_MEMO_DECISIONS];
+    uint64_t last_serial; /* 48 bits are enough for a million in a second, over years */
+    const struct mkv_memo_topic *last; /* found or kept: it is asked for again for each reader */
+    unsigned next_decision;            /* the way that gives way, in whichever set */
+    struct topic_set topics[N_TOPIC_SETS];
+    struct decision_set decisions[N_DECISION_SETS];
 };
 
 int mkv_memo_new(struct mkv_memo **ret_memo)
@@ -35,9 +46,9 @@ void mkv_memo_free(struct mkv_memo *memo)
     if (memo == NULL) {
         return;
     }
-    for (size_t i = 0; i < N_SETS; i++) {
-        for (size_t way = 0; way < WAYS; way++) {
-            mkv_mem_free(memo->sets[i].topics[way]);
+    for (size_t i = 0; i < N_TOPIC_SETS; i++) {
+        for (size_t way = 0; way < TOPIC_WAYS; way++) {
+            mkv_mem_free(memo->topics[i].topics[way]);
         }
     }
     mkv_mem_free(memo);
@@ -46,10 +57,11 @@ void mkv_memo_free(struct mkv_memo *memo)
 /* Decisions need nothing: they are about topics of which none will have that serial again. */
 void mkv_memo_clear(struct mkv_memo *memo)
 {
-    for (size_t i = 0; i < N_SETS; i++) {
-        for (size_t way = 0; way < WAYS; way++) {
-            if (memo->sets[i].topics[way] != NULL) {
-                memo->sets[i].topics[way]->serial = 0;
+    memo->last = NULL;
+    for (size_t i = 0; i < N_TOPIC_SETS; i++) {
+        for (size_t way = 0; way < TOPIC_WAYS; way++) {
+            if (memo->topics[i].topics[way] != NULL) {
+                memo->topics[i].topics[way]->serial = 0;
             }
         }
     }
@@ -79,10 +91,10 @@ static uint32_t hash_of(struct mkv_bytes topic)
     return (uint32_t)(mix(hash, 0) >> 32); /* where all bits have come to */
 }
 
-static bool is_it(const struct mkv_memo_topic *kept, uint32_t hash, struct mkv_bytes topic)
+static bool is_it(const struct mkv_memo_topic *kept, struct mkv_bytes topic)
 {
-    return kept != NULL && kept->serial != 0 && kept->hash == hash &&
-           mkv_bytes_equal(mkv_bytes(kept->topic, kept->topic_len), topic);
+    return kept != NULL && kept->serial != 0 &&
+           mkv_bytes_equal(mkv_bytes(kept->bytes, kept->topic_len), topic);
 }
 
 const struct mkv_memo_topic *mkv_memo_find(struct mkv_memo *memo, struct mkv_bytes topic)
@@ -90,14 +102,17 @@ const struct mkv_memo_topic *mkv_memo_find(struct mkv_memo *memo, struct mkv_byt
     if (topic.len > MKV_MEMO_TOPIC_MAX) {
         return NULL;
     }
+    if (is_it(memo->last, topic)) {
+        return memo->last;
+    }
 
     uint32_t hash = hash_of(topic);
-    struct set *set = &memo->sets[hash % N_SETS];
+    const struct topic_set *set = &memo->topics[hash % N_TOPIC_SETS];
 
-    for (unsigned way = 0; way < WAYS; way++) {
-        if (is_it(set->topics[way], hash, topic)) {
-            set->newer = way;
-            return set->topics[way];
+    for (unsigned way = 0; way < TOPIC_WAYS; way++) {
+        if (set->hashes[way] == hash && is_it(set->topics[way], topic)) {
+            memo->last = set->topics[way];
+            return memo->last;
         }
     }
     return NULL;
@@ -112,48 +127,65 @@ const struct mkv_memo_topic *mkv_memo_keep(struct mkv_memo *memo,
     }
 
     uint32_t hash = hash_of(topic);
-    struct set *set = &memo->sets[hash % N_SETS];
-    unsigned older = (set->newer + 1) % WAYS;
+    struct topic_set *set = &memo->topics[hash % N_TOPIC_SETS];
+    unsigned way = set->next;
 
-    if (set->topics[older] == NULL) {
-        set->topics[older] = mkv_mem_alloc(sizeof(*set->topics[older]));
-        if (set->topics[older] == NULL) {
+    if (set->topics[way] == NULL) {
+        set->topics[way] = mkv_mem_alloc(sizeof(*set->topics[way]));
+        if (set->topics[way] == NULL) {
             return NULL;
         }
     }
 
-    struct mkv_memo_topic *kept = set->topics[older];
+    struct mkv_memo_topic *kept = set->topics[way];
 
     kept->serial = ++memo->last_serial;
-    kept->hash = hash;
     kept->topic_len = (uint16_t)topic.len;
     kept->key_len = (uint16_t)key.len;
-    memcpy(kept->topic, topic.at, topic.len);
+    memcpy(kept->bytes, topic.at, topic.len);
     if (key.len > 0) {
-        memcpy(kept->key, key.at, key.len);
+        memcpy(kept->bytes + topic.len, key.at, key.len);
     }
-    set->newer = older;
+    set->hashes[way] = hash;
+    set->next = (way + 1) % TOPIC_WAYS;
+    memo->last = kept;
     return kept;
 }
 
-static size_t place_of(const struct mkv_memo_topic *topic, const struct mkv_acl_user *user)
+static size_t set_of(const struct mkv_memo_topic *topic, const struct mkv_acl_user *user)
 {
-    return (size_t)(mix(topic->serial, (uint64_t)(uintptr_t)user) >> 32) % MKV_MEMO_DECISIONS;
+    return (size_t)(mix(topic->serial, (uint64_t)(uintptr_t)user) >> 32) % N_DECISION_SETS;
 }
 
-bool mkv_memo_decided(const struct mkv_memo *memo,
+/* What is known of that user there; NULL: nothing. */
+static struct decision *find_decision(struct mkv_memo *memo,
+                                      const struct mkv_memo_topic *topic,
+                                      const struct mkv_acl_user *user)
+{
+    struct decision_set *set = &memo->decisions[set_of(topic, user)];
+
+    for (unsigned way = 0; way < DECISION_WAYS; way++) {
+        struct decision *decision = &set->ways[way];
+
+        if (decision->word >> SERIAL_SHIFT == topic->serial && decision->user == user) {
+            return decision;
+        }
+    }
+    return NULL;
+}
+
+bool mkv_memo_decided(struct mkv_memo *memo,
                       const struct mkv_memo_topic *topic,
                       const struct mkv_acl_user *user,
                       enum mkv_right right,
                       bool *ret_allowed)
 {
-    const struct decision *decision = &memo->decisions[place_of(topic, user)];
+    const struct decision *decision = find_decision(memo, topic, user);
 
-    if (decision->serial != topic->serial || decision->user != user ||
-        (decision->known & (uint8_t)right) == 0) {
+    if (decision == NULL || (decision->word >> KNOWN_SHIFT & (uint8_t)right) == 0) {
         return false;
     }
-    *ret_allowed = (decision->allowed & (uint8_t)right) != 0;
+    *ret_allowed = (decision->word & (uint8_t)right) != 0;
     return true;
 }
 
@@ -163,13 +195,12 @@ void mkv_memo_decide(struct mkv_memo *memo,
                      enum mkv_right right,
                      bool allowed)
 {
-    struct decision *decision = &memo->decisions[place_of(topic, user)];
+    struct decision *decision = find_decision(memo, topic, user);
 
-    if (decision->serial != topic->serial || decision->user != user) {
-        *decision = (struct decision){.serial = topic->serial, .user = user};
+    if (decision == NULL) {
+        memo->next_decision = (memo->next_decision + 1) % DECISION_WAYS;
+        decision = &memo->decisions[set_of(topic, user)].ways[memo->next_decision];
+        *decision = (struct decision){topic->serial << SERIAL_SHIFT, user};
     }
-    decision->known |= (uint8_t)right;
-    if (allowed) {
-        decision->allowed |= (uint8_t)right;
-    }
+    decision->word |= (uint64_t)right << KNOWN_SHIFT | (allowed ? (uint64_t)right : 0);
 }

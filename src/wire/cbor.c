@@ -139,7 +139,9 @@ static void consume(struct mkv_cbor_reader *r, size_t n)
 }
 
 /* The next head, if it is of @kind, definite, and shortest where it holds a number or length. */
-static bool expect_head(struct mkv_cbor_reader *r, enum mkv_cbor_kind kind, struct head *ret_head)
+static bool expect_any_head(struct mkv_cbor_reader *r,
+                            enum mkv_cbor_kind kind,
+                            struct head *ret_head)
 {
     struct head head;
 
@@ -165,6 +167,23 @@ static bool expect_head(struct mkv_cbor_reader *r, enum mkv_cbor_kind kind, stru
     }
     *ret_head = head;
     return true;
+}
+
+/* The same, without detours for what most heads are: one byte of the kind that it has to be. */
+static inline bool expect_head(struct mkv_cbor_reader *r,
+                               enum mkv_cbor_kind kind,
+                               struct head *ret_head)
+{
+    if (r->error == 0 && r->rest.len > 0) {
+        uint8_t first = r->rest.at[0];
+        uint8_t info = first & 0x1fU;
+
+        if (info < INFO_1_BYTE && first >> 5 != MAJOR_SIMPLE && kind_of(first) == kind) {
+            *ret_head = (struct head){.kind = kind, .info = info, .number = info, .len = 1};
+            return true;
+        }
+    }
+    return expect_any_head(r, kind, ret_head);
 }
 
 uint64_t mkv_cbor_read_uint(struct mkv_cbor_reader *r)

@@ -49,9 +49,24 @@ static size_t sequence_len(struct mkv_bytes rest)
     return lead->len;
 }
 
-bool mkv_utf8_valid(struct mkv_bytes text)
+/* How many bytes at the start are ASCII, as far as they come in eights. */
+static size_t ascii_len(struct mkv_bytes text)
 {
     size_t i = 0;
+    uint64_t eight;
+
+    for (; text.len - i >= sizeof(eight); i += sizeof(eight)) {
+        memcpy(&eight, text.at + i, sizeof(eight));
+        if ((eight & UINT64_C(0x8080808080808080)) != 0) {
+            break;
+        }
+    }
+    return i;
+}
+
+bool mkv_utf8_valid(struct mkv_bytes text)
+{
+    size_t i = ascii_len(text);
 
     while (i < text.len) {
         size_t len = text.at[i] < 0x80 ? 1 : sequence_len(mkv_bytes_after(text, i));
