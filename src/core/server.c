@@ -128,6 +128,7 @@ void mkv_server_free(struct mkv_server *server)
     mkv_conflicts_deinit(&server->conflicts);
     mkv_grants_deinit(&server->grants);
     sodium_memzero(server->secret, sizeof(server->secret));
+    sodium_memzero(server->config.guard_key, sizeof(server->config.guard_key));
     mkv_ring_forget(&server->config.updates);
     mkv_mem_free(server);
 }

@@ -67,7 +67,8 @@ static void sync_directory(const char *file)
 /* Where it is installed, beside this program, or in the folder it was built in. */
 static int find_plugin(struct mkv_access *access, struct mkv_why *why)
 {
-    static const char *const places[] = {"../lib/moat-kv/" PLUGIN, "../guard/" PLUGIN, PLUGIN};
+    static const char *const places[] = {"../" MKV_LIBDIR "/moat-kv/" PLUGIN, "../guard/" PLUGIN,
+                                         PLUGIN};
     char self[MKV_ACCESS_NAME_MAX] = "";
     ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
 

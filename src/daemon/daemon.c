@@ -207,9 +207,14 @@ static int make_node(struct daemon *daemon, struct mkv_why *why)
     mkv_ring_forget(&config.ring);
     mkv_ring_forget(&config.server.updates);
 
+    sodium_memzero(config.server.guard_key, sizeof(config.server.guard_key));
     if (error != 0) {
-        mkv_why_set(why, "cannot start on the store in '%s': %s", daemon->config->state,
-                    mkv_error_text(error));
+        mkv_why_set(why, "cannot start on the store in '%s': %s%s", daemon->config->state,
+                    mkv_error_text(error),
+                    error == MKV_E_CORRUPT
+                        ? "; nothing in it was changed. Put a backup of it back, "
+                          "or move it away and let this server join another one"
+                        : "");
     }
     return error;
 }
@@ -421,6 +426,7 @@ static void end(struct daemon *daemon)
     mkv_tls_free(daemon->tls);
     mkv_tls_free(daemon->tls_out);
     sodium_memzero(daemon->kin, sizeof(daemon->kin));
+    sodium_memzero(daemon->fake_key, sizeof(daemon->fake_key));
     mkv_store_close(daemon->store);
     mkv_access_deinit(&daemon->access);
     mkv_ring_forget(&daemon->ring);
