@@ -5,14 +5,11 @@ of MQTT, by files of rights at their limits.  docs/security.md says which case s
 
     attacks.py PLUGIN [LOGINS]      `make soak` has 10,000 of these
 """
-import os
 import selectors
 import socket
 import struct
 import sys
 import time
-
-import paho.mqtt.client as mqtt
 
 import guard_rig as rig
 from guard_rig import ALL, READ, WRITE, Broker, Connection, Credential, rights_file, update
