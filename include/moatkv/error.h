@@ -47,6 +47,7 @@ enum moatkv_error {
     MOATKV_E_CONFLICT = -26,
     MOATKV_E_VOID = -27,
     MOATKV_E_LATER = -28,
+    MOATKV_E_UNFIT = -29,
 
     MOATKV_E_NO_MEMORY = -100,
     MOATKV_E_IO = -101,

@@ -57,18 +57,18 @@ int mkv_plain_escape(struct mkv_bytes text, enum mkv_plain_layout layout, struct
 
 int mkv_plain_write(struct mkv_bytes item, enum mkv_plain_layout layout, struct mkv_buf *out)
 {
-    struct mkv_walk walk;
+    struct mkv_doc_walk walk;
 
-    mkv_walk_init(&walk, item, MKV_WALK_TEXT_KEYS);
+    mkv_doc_walk_init(&walk, item, MKV_WALK_TEXT_KEYS);
 
-    enum mkv_walk_event event = mkv_walk_next(&walk);
-    int error = mkv_walk_error(&walk);
+    enum mkv_doc_walk_event event = mkv_doc_walk_next(&walk);
+    int error = mkv_doc_walk_error(&walk);
 
     if (error == 0 && event == MKV_WALK_ITEM && walk.item.kind == MKV_CBOR_TEXT) {
         error = mkv_plain_escape(walk.item.text, layout, out);
     } else if (error == 0) {
         error = mkv_json_write(item, false, MKV_JSON_LINE, out);
     }
-    mkv_walk_deinit(&walk);
+    mkv_doc_walk_deinit(&walk);
     return error;
 }

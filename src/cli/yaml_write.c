@@ -19,7 +19,7 @@ static yaml_char_t tag_pairs[] = "!map";
 
 struct yaml_writer {
     struct mkv_sink sink;
-    struct mkv_walk walk;
+    struct mkv_doc_walk walk;
     struct mkv_buf scratch; /* the text of a scalar */
     yaml_emitter_t emitter;
 };
@@ -257,14 +257,14 @@ static void emit_element(struct yaml_writer *w, const struct mkv_cbor_item *key)
     emit_scratch(w, &text, NULL);
 }
 
-static void before_item(struct yaml_writer *w, const struct mkv_walk_frame *parent)
+static void before_item(struct yaml_writer *w, const struct mkv_doc_walk_frame *parent)
 {
     if (w->walk.role == MKV_WALK_KEY && !parent->plain) {
         open_sequence(w, NULL, YAML_FLOW_SEQUENCE_STYLE);
     }
 }
 
-static void after_item(struct yaml_writer *w, const struct mkv_walk_frame *parent)
+static void after_item(struct yaml_writer *w, const struct mkv_doc_walk_frame *parent)
 {
     if (w->walk.role == MKV_WALK_MEMBER && !parent->plain) {
         close_sequence(w);
@@ -273,7 +273,7 @@ static void after_item(struct yaml_writer *w, const struct mkv_walk_frame *paren
 
 static void put_item(struct yaml_writer *w)
 {
-    const struct mkv_walk_frame *parent = mkv_walk_parent(&w->walk, MKV_WALK_ITEM);
+    const struct mkv_doc_walk_frame *parent = mkv_doc_walk_parent(&w->walk, MKV_WALK_ITEM);
 
     before_item(w, parent);
     if (w->walk.role == MKV_WALK_KEY && parent->document) {
@@ -286,7 +286,7 @@ static void put_item(struct yaml_writer *w)
 
 static void put_open(struct yaml_writer *w)
 {
-    before_item(w, mkv_walk_parent(&w->walk, MKV_WALK_OPEN));
+    before_item(w, mkv_doc_walk_parent(&w->walk, MKV_WALK_OPEN));
     if (w->walk.frame.kind == MKV_CBOR_TAG) {
         open_sequence(w, tag_tagged, YAML_FLOW_SEQUENCE_STYLE);
         emit_number(w, w->walk.item.number, false, NULL);
@@ -306,10 +306,10 @@ static void put_close(struct yaml_writer *w)
     } else {
         close_sequence(w);
     }
-    after_item(w, mkv_walk_parent(&w->walk, MKV_WALK_CLOSE));
+    after_item(w, mkv_doc_walk_parent(&w->walk, MKV_WALK_CLOSE));
 }
 
-static void put_step(struct yaml_writer *w, enum mkv_walk_event event)
+static void put_step(struct yaml_writer *w, enum mkv_doc_walk_event event)
 {
     switch (event) {
     case MKV_WALK_ITEM:
@@ -322,7 +322,7 @@ static void put_step(struct yaml_writer *w, enum mkv_walk_event event)
         put_close(w);
         break;
     case MKV_WALK_END:
-        mkv_sink_fail(&w->sink, mkv_walk_error(&w->walk));
+        mkv_sink_fail(&w->sink, mkv_doc_walk_error(&w->walk));
         break;
     }
 }
@@ -330,14 +330,14 @@ static void put_step(struct yaml_writer *w, enum mkv_walk_event event)
 static void put_all(struct yaml_writer *w)
 {
     yaml_event_t event;
-    enum mkv_walk_event step;
+    enum mkv_doc_walk_event step;
 
     emit(w, &event, yaml_stream_start_event_initialize(&event, YAML_UTF8_ENCODING));
     if (w->sink.error == 0) {
         emit(w, &event, yaml_document_start_event_initialize(&event, NULL, NULL, NULL, 1));
     }
     do {
-        step = mkv_walk_next(&w->walk);
+        step = mkv_doc_walk_next(&w->walk);
         put_step(w, step);
     } while (step != MKV_WALK_END && w->sink.error == 0);
     if (w->sink.error == 0) {
@@ -356,7 +356,7 @@ int mkv_yaml_write(struct mkv_bytes item, bool document, struct mkv_buf *out)
         return MKV_E_NO_MEMORY;
     }
     mkv_sink_init(&w.sink, out);
-    mkv_walk_init(&w.walk, item, MKV_WALK_SCALAR_KEYS);
+    mkv_doc_walk_init(&w.walk, item, MKV_WALK_SCALAR_KEYS);
     w.walk.document = document;
     mkv_buf_init(&w.scratch, SIZE_MAX / 2);
     yaml_emitter_set_output(&w.emitter, write_bytes, &w.sink);
@@ -365,6 +365,6 @@ int mkv_yaml_write(struct mkv_bytes item, bool document, struct mkv_buf *out)
     put_all(&w);
     yaml_emitter_delete(&w.emitter);
     mkv_buf_deinit(&w.scratch);
-    mkv_walk_deinit(&w.walk);
+    mkv_doc_walk_deinit(&w.walk);
     return w.sink.error;
 }

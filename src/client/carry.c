@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/mem.h"
 #include "client/handle.h"
+#include "notation/plain.h"
 
 static struct mkv_bytes text_of(const struct mkv_why *why)
 {
@@ -115,12 +116,46 @@ static void on_disconnected(void *context, int error, const struct mkv_why *why)
     mkv_handle_carry_out(kv);
 }
 
+static enum mkv_mode mode_of(const moatkv *kv, struct mkv_bytes topic)
+{
+    const struct mkv_frame_session *session = &kv->node.client.session.about;
+
+    return mkv_topic_is_meta(session->root, topic) ? MKV_MODE_CBOR : (enum mkv_mode)session->mode;
+}
+
+/* Whether what goes by @topic is a value alone, with a tag (docs/retained.md). */
+static bool is_plain(const moatkv *kv, struct mkv_bytes topic)
+{
+    const struct mkv_frame_session *session = &kv->node.client.session.about;
+
+    return kv->node.client.use == MKV_CLIENT_MQTT_SESSION && mkv_mode_retains(session->mode) &&
+           mkv_topic_is_data(session->root, topic);
+}
+
+/* What has no tag is repeated by a server with one; what is retained we have from a server. */
+static void hear_plain(moatkv *kv, const struct mkv_mqtt_message *message)
+{
+    struct mkv_buf update;
+
+    mkv_buf_init(&update, MKV_UPDATE_MAX);
+    if (message->tag.len > 0 &&
+        mkv_plain_join(mode_of(kv, message->topic), message->payload, message->tag, &update) == 0) {
+        mkv_client_node_mqtt_message(&kv->node, mkv_handle_now_ms(), message->topic,
+                                     mkv_buf_bytes(&update), message->retain);
+    }
+    mkv_buf_deinit(&update);
+}
+
 static void on_message(void *context, const struct mkv_mqtt_message *message)
 {
     moatkv *kv = context;
 
-    mkv_client_node_mqtt_message(&kv->node, mkv_handle_now_ms(), message->topic, message->payload,
-                                 message->retain);
+    if (is_plain(kv, message->topic)) {
+        hear_plain(kv, message);
+    } else {
+        mkv_client_node_mqtt_message(&kv->node, mkv_handle_now_ms(), message->topic,
+                                     message->payload, message->retain);
+    }
     mkv_handle_carry_out(kv);
 }
 
@@ -164,6 +199,27 @@ static char *string_of(struct mkv_bytes text)
     return string;
 }
 
+static int publish_plain(moatkv *kv, const struct mkv_client_output *output)
+{
+    struct mkv_mqtt_message message = {
+        .topic = output->text, .qos = (int)output->qos, .retain = true};
+    struct mkv_buf payload;
+    struct mkv_buf tag;
+    int error;
+
+    mkv_buf_init(&payload, MKV_PLAIN_PAYLOAD_MAX);
+    mkv_buf_init(&tag, MKV_MQTT_TAG_MAX);
+    error = mkv_plain_split(mode_of(kv, output->text), output->payload, &payload, &tag);
+    message.payload = mkv_buf_bytes(&payload);
+    message.tag = mkv_buf_bytes(&tag);
+    if (error == 0) {
+        error = mkv_mqtt_publish(kv->mqtt, &message, output->cookie);
+    }
+    mkv_buf_deinit(&payload);
+    mkv_buf_deinit(&tag);
+    return error;
+}
+
 static int mqtt_new(moatkv *kv, const struct mkv_client_broker *broker, struct mkv_why *why)
 {
     char *client_id = string_of(broker->client_id);
@@ -173,6 +229,8 @@ static int mqtt_new(moatkv *kv, const struct mkv_client_broker *broker, struct m
         .client_id = client_id,
         .user = broker->has_user ? user : NULL,
         .password = broker->has_password ? password : NULL,
+        .version =
+            mkv_mode_retains(kv->node.client.session.about.mode) ? MKV_MQTT_V5 : MKV_MQTT_ANY,
     };
     int error = mkv_address_parse(broker->address, &options.address, why);
 
@@ -226,7 +284,9 @@ static void mqtt_request(moatkv *kv, const struct mkv_client_output *output)
     int error = MKV_E_NO_CONNECTION;
 
     if (kv->mqtt != NULL && output->kind == MKV_CLIENT_MQTT_SUBSCRIBE) {
-        error = mkv_mqtt_subscribe(kv->mqtt, output->text, (int)output->qos, output->cookie);
+        error = mkv_mqtt_subscribe_live(kv->mqtt, output->text, (int)output->qos, output->cookie);
+    } else if (kv->mqtt != NULL && is_plain(kv, output->text)) {
+        error = publish_plain(kv, output);
     } else if (kv->mqtt != NULL) {
         struct mkv_mqtt_message message = {
             .topic = output->text, .payload = output->payload, .qos = (int)output->qos};

@@ -115,6 +115,9 @@ bool mkv_actor_next_address(const struct mkv_server *server,
 
 static uint32_t mode_of(const struct mkv_server_config *config)
 {
+    if (mkv_mode_retains(config->mode)) {
+        return config->mode;
+    }
     return config->updates.n > 0 ? MKV_MODE_MACS : MKV_MODE_SERVERS;
 }
 

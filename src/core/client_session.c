@@ -10,7 +10,7 @@ static int check(const struct mkv_frame_session *frame)
 {
     bool has_key = frame->mac_key.len > 0;
 
-    if (frame->mode > MKV_MODE_MACS || has_key != (frame->mode == MKV_MODE_MACS) ||
+    if (frame->mode > MKV_MODE_RAW || has_key != (frame->mode == MKV_MODE_MACS) ||
         frame->profile > MKV_PROFILE_PORTABLE || frame->qos > QOS_MAX ||
         frame->client_id.len == 0) {
         return MKV_E_MALFORMED;

@@ -404,7 +404,8 @@ void mkv_client_write_repeat(struct mkv_client *client, const struct mkv_frame_r
 
 static bool is_final(int error)
 {
-    return error == MKV_E_NOT_AUTHORISED || error == MKV_E_TOO_LARGE || error == MKV_E_BAD_TOPIC;
+    return error == MKV_E_NOT_AUTHORISED || error == MKV_E_TOO_LARGE || error == MKV_E_BAD_TOPIC ||
+           error == MKV_E_UNFIT;
 }
 
 void mkv_client_write_answered(struct mkv_client *client, const struct mkv_client_event *event)

@@ -66,6 +66,12 @@ void mkv_effect_quarantine(struct mkv_effects *effects,
 void mkv_effect_stop(struct mkv_effects *effects, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/*
+ * Asks a broker that retains for what it has at @key; empty: for everything.  mkv_server_looked() follows when it
+ * has been asked, and as a rule has said it.
+ */
+void mkv_effect_look(struct mkv_effects *effects, struct mkv_bytes key);
+
 /* Publishes on <root>/svc/act, with QoS 0: the next one comes soon. */
 void mkv_effect_ping(struct mkv_effects *effects, const struct mkv_ping *ping);
 

@@ -282,6 +282,7 @@ static void give_mac_key(const struct mkv_server *server,
     const struct mkv_server_config *config = &server->config;
     const struct mkv_tick stream = {.name = config->name, .seq = session->seq};
 
+    frame->mode = config->mode;
     if (config->updates.n > 0) {
         mkv_mac_key(config->updates.keys[0], &stream, credentials->mac_key);
         frame->mode = MKV_MODE_MACS;

@@ -162,6 +162,9 @@ int mkv_ingest_merge(struct mkv_server *server,
     if (error == 0) {
         error = merge(server, now, key, update);
     }
+    if (error == 0 && mkv_mode_retains(server->config.mode)) {
+        error = mkv_retained_learnt(server, now, key);
+    }
     return error != 0 ? error : mkv_ingest_note(server, now, dot);
 }
 
@@ -358,21 +361,16 @@ static int take_new(struct mkv_server *server,
     return error;
 }
 
-int mkv_server_update(struct mkv_server *server,
-                      struct mkv_now now,
-                      struct mkv_bytes key,
-                      const struct mkv_update *update)
+static int take(struct mkv_server *server,
+                struct mkv_now now,
+                struct mkv_bytes key,
+                const struct mkv_update *update)
 {
     const struct mkv_tick *dot = &update->ticks.at[0];
     struct mkv_session *session = mkv_server_session_of(server, dot);
     bool may;
     int error;
 
-    now = mkv_server_clock(server, now);
-    if (server->failure != 0) {
-        server->counts.dropped++;
-        return 0;
-    }
     if (dot->seq != 0 && mkv_members_are_at(key)) { /* who counts is not for clients to say */
         refuse(server, now, session, dot->counter, MKV_E_NOT_AUTHORISED);
         return 0;
@@ -392,6 +390,28 @@ int mkv_server_update(struct mkv_server *server,
         return 0;
     }
     return take_new(server, now, session, key, update, may);
+}
+
+int mkv_server_update(struct mkv_server *server,
+                      struct mkv_now now,
+                      struct mkv_bytes key,
+                      const struct mkv_update *update)
+{
+    bool was_held;
+    int error;
+
+    now = mkv_server_clock(server, now);
+    if (server->failure != 0) {
+        server->counts.dropped++;
+        return 0;
+    }
+    was_held =
+        mkv_mode_retains(server->config.mode) && update->has_tock && is_held(server, key, update);
+    error = take(server, now, key, update);
+    if (error == 0 && mkv_mode_retains(server->config.mode)) {
+        error = mkv_retained_heard(server, now, key, update, was_held);
+    }
+    return error;
 }
 
 void mkv_server_bad_update(struct mkv_server *server,

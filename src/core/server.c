@@ -57,6 +57,7 @@ int mkv_server_new(const struct mkv_server_config *config,
     server->started_ms = now.ms;
     server->complained_ms = now.ms - 1000;
     mkv_cluster_init(&server->cluster);
+    mkv_retained_init(&server->retained);
     server->cluster.restored = config->restored;
 
     int error = mkv_rows_load(server, now);
@@ -126,6 +127,7 @@ void mkv_server_free(struct mkv_server *server)
     mkv_map_deinit(&server->sessions);
     mkv_cluster_deinit(&server->cluster);
     mkv_conflicts_deinit(&server->conflicts);
+    mkv_retained_deinit(&server->retained);
     mkv_grants_deinit(&server->grants);
     sodium_memzero(server->secret, sizeof(server->secret));
     sodium_memzero(server->config.guard_key, sizeof(server->config.guard_key));
@@ -168,6 +170,7 @@ int mkv_server_broker(struct mkv_server *server, struct mkv_now now, bool connec
     server->broker_connected = connected;
     server->cluster.joining_ms = connected && !server->cluster.ready ? now.ms : MKV_NEVER;
     server->cluster.ping_ms = now.ms;
+    mkv_retained_reset(server, now);
     if (connected) {
         server->cluster.connected_ms = now.ms;
         mkv_server_wake_at(server, now.ms); /* sessions, too */
@@ -357,6 +360,9 @@ int mkv_server_time(struct mkv_server *server, struct mkv_now now)
         if (error == 0) {
             error = mkv_server_conflicts_time(server, now);
         }
+        if (error == 0) {
+            error = mkv_retained_time(server, now);
+        }
         if (server->failure != 0) {
             mkv_server_wake_at(server, server->probe_ms);
         }
@@ -444,6 +450,7 @@ int mkv_server_rollback(struct mkv_server *server, struct mkv_now now, int failu
     int error = mkv_rows_reload(server, now);
 
     mkv_cluster_rollback(server, now);
+    mkv_retained_reset(server, now);
     mkv_secrets_rollback(server);
     /* Nobody knows which of the dropped frames a link was waiting for: all start over. */
     while ((link = mkv_map_each(&server->links, &cursor)) != NULL) {

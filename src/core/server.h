@@ -69,6 +69,7 @@ struct mkv_server_config {
     struct mkv_addresses links;   /* told to those who ask on svc/query */
     enum mkv_profile profile;
     uint32_t qos;
+    enum mkv_mode mode; /* SERVERS, also where there are keys for updates, or one that retains */
     struct mkv_session_limits session_limits;
     uint8_t secret[32];                   /* random; used if the store has none yet */
     bool guarded;                         /* sessions get credentials for the broker ... */
@@ -156,6 +157,21 @@ int mkv_server_update(struct mkv_server *server,
                       struct mkv_now now,
                       struct mkv_bytes key,
                       const struct mkv_update *update) MKV_MUST_CHECK;
+/*
+ * Something on d/ that is no update, where the broker retains: somebody who knows nothing of us has
+ * written @value at @key, or, unless @present, deleted what is there.
+ */
+int mkv_server_plain(struct mkv_server *server,
+                     struct mkv_now now,
+                     struct mkv_bytes key,
+                     bool present,
+                     struct mkv_bytes value) MKV_MUST_CHECK;
+/* The broker has been asked, see mkv_effect_look(). */
+void mkv_server_looked(struct mkv_server *server, struct mkv_now now);
+/* What it has at @key can be no value: it is told what is there. */
+int mkv_server_unreadable(struct mkv_server *server,
+                          struct mkv_now now,
+                          struct mkv_bytes key) MKV_MUST_CHECK;
 /*
  * A message on d/ is refused: counted, logged now and then, and, if @dot (NULL: unknown) is of a
  * client of ours, told to it.

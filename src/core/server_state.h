@@ -16,6 +16,7 @@
 #include "core/grants.h"
 #include "core/merge.h"
 #include "core/request.h"
+#include "core/retained.h"
 #include "core/secrets.h"
 #include "core/server.h"
 #include "core/tock.h"
@@ -84,6 +85,7 @@ struct mkv_server_counts {
     uint64_t forged;            /* ... and those without a good MAC */
     uint64_t nacks;
     uint64_t stamped;  /* came without a tock */
+    uint64_t adopted;  /* came without ticks, where the broker retains */
     uint64_t repeats;  /* asked for */
     uint64_t voids;    /* counters given up */
     uint64_t put_back; /* what was there, after an update that its writer had no right to */
@@ -118,6 +120,7 @@ struct mkv_server {
     uint64_t n_unspoken;   /* bad updates since then */
     struct mkv_server_counts counts;
     struct mkv_conflicts conflicts;
+    struct mkv_retained retained;
     uint64_t conflicts_woken;      /* stamp up to which those who follow were woken */
     int64_t conflicts_say_ms;      /* when to store counts of theirs, if there are any */
     int64_t conflicts_complain_ms; /* no line about them before */

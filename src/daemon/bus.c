@@ -34,6 +34,8 @@ void mkv_daemon_subscribe(void *context)
 {
     struct daemon *daemon = context;
     char filter[MKV_DAEMON_TEXT_MAX + 16];
+    int (*subscribe)(struct mkv_mqtt *, struct mkv_bytes, int, uint64_t) =
+        mkv_mode_retains(daemon->config->mode) ? mkv_mqtt_subscribe_live : mkv_mqtt_subscribe;
 
     daemon->n_subscribed++;
     for (unsigned i = 0; i < N_FILTERS; i++) {
@@ -42,8 +44,8 @@ void mkv_daemon_subscribe(void *context)
         }
         (void)snprintf(filter, sizeof(filter), "%s/%s", daemon->config->root, filters[i]);
 
-        int error =
-            mkv_mqtt_subscribe(daemon->mqtt, mkv_bytes_of(filter), (int)daemon->config->qos, i + 1);
+        /* What is retained is asked for when we are ready for it. */
+        int error = subscribe(daemon->mqtt, mkv_bytes_of(filter), (int)daemon->config->qos, i + 1);
 
         if (error == 0) {
             daemon->asked |= 1U << i;
@@ -107,8 +109,7 @@ static void on_mqtt_message(void *context, const struct mkv_mqtt_message *messag
 {
     struct daemon *daemon = context;
 
-    mkv_server_node_message(daemon->node, mkv_daemon_now(daemon), message->topic, message->payload,
-                            message->retain);
+    mkv_daemon_hear(daemon, message);
     mkv_daemon_pump(daemon);
 }
 
@@ -155,6 +156,10 @@ static void on_mqtt_answered(
     struct daemon *daemon = context;
 
     (void)qos;
+    if (cookie == MKV_DAEMON_LOOKED) {
+        mkv_daemon_looked(daemon, error, why);
+        return;
+    }
     if (cookie == 0) {
         if (error != 0 && error != MKV_E_NO_CONNECTION) {
             mkv_daemon_say(daemon, MKV_LOG_WARNING, "the broker refused a message: %s", why->text);
@@ -190,6 +195,9 @@ int mkv_daemon_open_mqtt(struct daemon *daemon, struct mkv_why *why)
     /* The random part keeps two servers of one name from throwing each other out for ever. */
     daemon->mark = (uint32_t)mkv_entropy_u64();
     mkv_access_login(&daemon->access, config->name, daemon->mark, &login);
+    if (mkv_mode_retains(config->mode)) {
+        options.version = MKV_MQTT_V5;
+    }
     if (config->guard) {
         options.user = MKV_USER_SERVER;
         options.password = login.password;

@@ -171,6 +171,7 @@ static const struct option options[] = {
     {"join-file", required_argument, NULL, OPTION_SETTING},
     {"guard", required_argument, NULL, OPTION_SETTING},
     {"mac", required_argument, NULL, OPTION_SETTING},
+    {"retained", required_argument, NULL, OPTION_SETTING},
     {"accept-restored", no_argument, NULL, OPTION_ACCEPT_RESTORED},
     {"config", required_argument, NULL, OPTION_CONFIG},
     {"verbose", no_argument, NULL, OPTION_VERBOSE},
@@ -270,6 +271,12 @@ static int fill_gaps(struct mkv_daemon_config *config, struct mkv_why *why)
             "the root '%s' does not suit the portable profile: it may hold no '.', "
             "'*' or space",
             config->root);
+    }
+    if (mkv_mode_retains(config->mode) && (config->guard || config->mac)) {
+        return mkv_why_error(why, MKV_E_BAD_ARGUMENT,
+                             "with --retained, values are written by programs that can prove "
+                             "nothing: say --guard off, and --mac off, and let the broker decide "
+                             "who may write (docs/retained.md)");
     }
     if (config->state[0] == '\0') {
         error = mkv_home_state(config->state, sizeof(config->state), why);

@@ -14,6 +14,7 @@
 #include "io/address.h"
 #include "io/clock.h"
 #include "io/why.h"
+#include "wire/frame.h"
 #include "wire/svc.h"
 #include "wire/topic.h"
 
@@ -42,7 +43,8 @@ struct mkv_daemon_config {
     char tls_ca[MKV_DAEMON_TEXT_MAX];          /* of clients; empty: they need no certificates */
     char root[MKV_DAEMON_TEXT_MAX];
     enum mkv_profile profile;
-    uint32_t qos; /* 0 or 1: of updates, and of what we subscribe to */
+    uint32_t qos;       /* 0 or 1: of updates, and of what we subscribe to */
+    enum mkv_mode mode; /* MKV_MODE_SERVERS, or one in which the broker retains */
     int64_t ack_window_ms;
     enum mkv_clock_trust clock;
     uint64_t store_max;             /* bytes; 0: the store's default */

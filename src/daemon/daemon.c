@@ -175,6 +175,7 @@ static int make_node(struct daemon *daemon, struct mkv_why *why)
                    .software = mkv_bytes_of(MKV_DAEMON_SOFTWARE),
                    .profile = daemon->config->profile,
                    .qos = daemon->config->qos,
+                   .mode = daemon->config->mode,
                    .times = MKV_CLUSTER_TIMES,
                    .alone = daemon->broker != NULL,
                    .restored = daemon->report.restored,
@@ -357,6 +358,9 @@ static int start(struct daemon *daemon, struct mkv_why *why)
     }
     mkv_loop_on_deadline(daemon->loop, on_deadline, daemon);
     error = open_store(daemon, why);
+    if (error == 0) {
+        error = mkv_daemon_check_fit(daemon, why);
+    }
     if (error == 0) {
         error = mkv_keyring_open(daemon->config, &daemon->ring, &daemon->founds, why);
     }

@@ -129,6 +129,20 @@ void mkv_daemon_show_kin(struct daemon *daemon,
                          struct connection *connection,
                          const struct mkv_output *output);
 
+/* retained.c */
+#define MKV_DAEMON_LOOKED UINT64_MAX /* cookie: the broker was asked for what it retains */
+/*
+ * Whether all values that the store has can be retained in the codec of the cluster.  UNFIT, with @why; errors of
+ * the store.
+ */
+int mkv_daemon_check_fit(struct daemon *daemon, struct mkv_why *why) MKV_MUST_CHECK;
+/* A message from the broker. */
+void mkv_daemon_hear(struct daemon *daemon, const struct mkv_mqtt_message *message);
+/* MKV_OUTPUT_PUBLISH and MKV_OUTPUT_LOOK. */
+void mkv_daemon_publish(struct daemon *daemon, const struct mkv_output *output);
+void mkv_daemon_look(struct daemon *daemon, const struct mkv_output *output);
+void mkv_daemon_looked(struct daemon *daemon, int error, const struct mkv_why *why);
+
 /* bus.c */
 void mkv_daemon_say_ready(struct daemon *daemon);
 void mkv_daemon_drain(struct daemon *daemon);

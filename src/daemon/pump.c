@@ -65,18 +65,6 @@ static void send_over_link(struct daemon *daemon, const struct mkv_output *outpu
     }
 }
 
-static void publish(struct daemon *daemon, const struct mkv_output *output)
-{
-    struct mkv_mqtt_message message = {
-        .topic = output->topic, .payload = output->payload, .qos = (int)output->qos};
-    int error = mkv_mqtt_publish(daemon->mqtt, &message, 0);
-
-    if (error != 0) {
-        mkv_daemon_say(daemon, MKV_LOG_WARNING, "a message could not be published: %s",
-                       mkv_error_text(error));
-    }
-}
-
 static void close_link(struct daemon *daemon, uint64_t number)
 {
     struct connection *connection = mkv_map_get(&daemon->connections, number);
@@ -160,8 +148,11 @@ void mkv_daemon_pump(struct daemon *daemon)
         case MKV_OUTPUT_CLOSE:
             close_link(daemon, output.link);
             break;
+        case MKV_OUTPUT_LOOK:
+            mkv_daemon_look(daemon, &output);
+            break;
         case MKV_OUTPUT_PUBLISH:
-            publish(daemon, &output);
+            mkv_daemon_publish(daemon, &output);
             break;
         case MKV_OUTPUT_DIAL:
             mkv_daemon_dial(daemon, output.link, output.payload);

@@ -224,6 +224,23 @@ static int set_qos(struct mkv_daemon_config *config, const char *text, struct mk
     return 0;
 }
 
+static int set_retained(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
+{
+    static const char *const codecs[] = {"cbor", "json", "text", "raw"};
+
+    config->mode = MKV_MODE_SERVERS;
+    for (unsigned i = 0; i < sizeof(codecs) / sizeof(codecs[0]); i++) {
+        if (strcmp(text, codecs[i]) == 0) {
+            config->mode = (enum mkv_mode)(MKV_MODE_CBOR + i);
+        }
+    }
+    if (config->mode == MKV_MODE_SERVERS && strcmp(text, "off") != 0) {
+        return mkv_why_error(why, MKV_E_BAD_ARGUMENT,
+                             "retained is 'off', 'cbor', 'json', 'text' or 'raw', not '%s'", text);
+    }
+    return 0;
+}
+
 static int set_clock(struct mkv_daemon_config *config, const char *text, struct mkv_why *why)
 {
     if (strcmp(text, "auto") == 0) {
@@ -339,6 +356,7 @@ static const struct mkv_setting settings[] = {
     {"root", set_root, NULL},
     {"profile", set_profile, NULL},
     {"qos", set_qos, NULL},
+    {"retained", set_retained, NULL},
     {"clock", set_clock, NULL},
     {"ack-window", set_ack_window, NULL},
     {"store-max", set_store_max, NULL},

@@ -8,6 +8,7 @@
 #include <mqtt_protocol.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -144,6 +145,29 @@ static void on_unsubscribed(struct mosquitto *client,
     land(context, MKV_REQUEST_UNSUBSCRIBE, id, 0);
 }
 
+/* The first user property of that name, to be freed by free(); NULL: there is none. */
+static char *find_tag(const mosquitto_property *props)
+{
+    bool again = false;
+    char *name = NULL;
+    char *value = NULL;
+
+    for (;;) {
+        props = mosquitto_property_read_string_pair(props, MQTT_PROP_USER_PROPERTY, &name, &value,
+                                                    again);
+        if (props == NULL) {
+            return NULL;
+        }
+        if (strcmp(name, MKV_MQTT_TAG) == 0) {
+            free(name);
+            return value;
+        }
+        free(name);
+        free(value);
+        again = true;
+    }
+}
+
 static void on_message(struct mosquitto *client,
                        void *context,
                        const struct mosquitto_message *heard,
@@ -158,10 +182,13 @@ static void on_message(struct mosquitto *client,
     };
 
     (void)client;
-    (void)props;
     mosq->n_heard++;
     if (!mosq->muted) {
+        char *tag = find_tag(props);
+
+        message.tag = tag != NULL ? mkv_bytes_of(tag) : (struct mkv_bytes){0};
         mosq->events->message(mosq->context, &message);
+        free(tag);
     }
 }
 
@@ -207,18 +234,38 @@ static void update_writing(struct mkv_mosq *mosq)
     }
 }
 
+static int publish(struct mkv_mosq *mosq, const struct mkv_request *request, int *ret_id)
+{
+    mosquitto_property *props = NULL;
+    int code = 0;
+
+    if (request->tag_len > 0) {
+        code = mosquitto_property_add_string_pair(&props, MQTT_PROP_USER_PROPERTY, MKV_MQTT_TAG,
+                                                  mkv_request_tag(request));
+    }
+    if (code == 0) {
+        code = mosquitto_publish_v5(mosq->client, ret_id, request->text, (int)request->payload_len,
+                                    mkv_request_payload(request), request->qos, request->retain,
+                                    props);
+    }
+    mosquitto_property_free_all(&props);
+    return code;
+}
+
 static int submit(struct mkv_mosq *mosq, const struct mkv_request *request, int *ret_id)
 {
+    int options = request->live ? MQTT_SUB_OPT_SEND_RETAIN_NEVER : MQTT_SUB_OPT_SEND_RETAIN_ALWAYS;
+
     switch (request->kind) {
     case MKV_REQUEST_SUBSCRIBE:
-        return mosquitto_subscribe(mosq->client, ret_id, request->text, request->qos);
+        return mosquitto_subscribe_v5(mosq->client, ret_id, request->text, request->qos,
+                                      mosq->protocol == 5 ? options : 0, NULL);
     case MKV_REQUEST_UNSUBSCRIBE:
         return mosquitto_unsubscribe(mosq->client, ret_id, request->text);
     case MKV_REQUEST_PUBLISH:
         break;
     }
-    return mosquitto_publish(mosq->client, ret_id, request->text, (int)request->payload_len,
-                             request->text + request->topic_len + 1, request->qos, request->retain);
+    return publish(mosq, request, ret_id);
 }
 
 /* The error of a request that the library does not even send; 0 if the connection is to blame. */
@@ -498,18 +545,17 @@ void mkv_mosq_mute(struct mkv_mosq *mosq)
 
 int mkv_mosq_push(struct mkv_mosq *mosq,
                   const struct mkv_request *request,
-                  struct mkv_bytes topic,
-                  struct mkv_bytes payload)
+                  const struct mkv_request_parts *parts)
 {
     if (!mosq->granted || mosq->ended || mosq->muted) {
         return MKV_E_NO_CONNECTION;
     }
-    if (request->qos < 0 || request->qos > 2 || topic.len == 0 ||
-        memchr(topic.at, 0, topic.len) != NULL) {
+    if (request->qos < 0 || request->qos > 2 || parts->topic.len == 0 ||
+        memchr(parts->topic.at, 0, parts->topic.len) != NULL) {
         return MKV_E_BAD_ARGUMENT;
     }
 
-    int error = mkv_outbox_push(&mosq->outbox, request, topic, payload);
+    int error = mkv_outbox_push(&mosq->outbox, request, parts);
 
     if (error == 0) {
         mkv_task_defer(mosq->loop, &mosq->task);

@@ -74,8 +74,7 @@ void mkv_mosq_mute(struct mkv_mosq *mosq);
 /* See mkv_mqtt_publish(): the errors are the same. */
 int mkv_mosq_push(struct mkv_mosq *mosq,
                   const struct mkv_request *request,
-                  struct mkv_bytes topic,
-                  struct mkv_bytes payload) MKV_MUST_CHECK;
+                  const struct mkv_request_parts *parts) MKV_MUST_CHECK;
 
 size_t mkv_mosq_queued(const struct mkv_mosq *mosq);
 void mkv_mosq_pause(struct mkv_mosq *mosq, bool paused);

@@ -514,25 +514,34 @@ void mkv_mqtt_free(struct mkv_mqtt *mqtt)
 
 static int push(struct mkv_mqtt *mqtt,
                 const struct mkv_request *request,
-                struct mkv_bytes topic,
-                struct mkv_bytes payload)
+                const struct mkv_request_parts *parts)
 {
-    return mqtt->mosq != NULL ? mkv_mosq_push(mqtt->mosq, request, topic, payload)
-                              : MKV_E_NO_CONNECTION;
+    return mqtt->mosq != NULL ? mkv_mosq_push(mqtt->mosq, request, parts) : MKV_E_NO_CONNECTION;
 }
 
 int mkv_mqtt_subscribe(struct mkv_mqtt *mqtt, struct mkv_bytes filter, int qos, uint64_t cookie)
 {
     struct mkv_request request = {.kind = MKV_REQUEST_SUBSCRIBE, .qos = qos, .cookie = cookie};
 
-    return push(mqtt, &request, filter, (struct mkv_bytes){0});
+    return push(mqtt, &request, &(struct mkv_request_parts){.topic = filter});
+}
+
+int mkv_mqtt_subscribe_live(struct mkv_mqtt *mqtt,
+                            struct mkv_bytes filter,
+                            int qos,
+                            uint64_t cookie)
+{
+    struct mkv_request request = {
+        .kind = MKV_REQUEST_SUBSCRIBE, .qos = qos, .live = true, .cookie = cookie};
+
+    return push(mqtt, &request, &(struct mkv_request_parts){.topic = filter});
 }
 
 int mkv_mqtt_unsubscribe(struct mkv_mqtt *mqtt, struct mkv_bytes filter, uint64_t cookie)
 {
     struct mkv_request request = {.kind = MKV_REQUEST_UNSUBSCRIBE, .cookie = cookie};
 
-    return push(mqtt, &request, filter, (struct mkv_bytes){0});
+    return push(mqtt, &request, &(struct mkv_request_parts){.topic = filter});
 }
 
 int mkv_mqtt_publish(struct mkv_mqtt *mqtt, const struct mkv_mqtt_message *message, uint64_t cookie)
@@ -543,8 +552,15 @@ int mkv_mqtt_publish(struct mkv_mqtt *mqtt, const struct mkv_mqtt_message *messa
         .retain = message->retain,
         .cookie = cookie,
     };
+    struct mkv_request_parts parts = {message->topic, message->tag, message->payload};
 
-    return push(mqtt, &request, message->topic, message->payload);
+    if (message->tag.len > MKV_MQTT_TAG_MAX) {
+        return MKV_E_TOO_LARGE;
+    }
+    if (message->tag.len > 0 && mqtt->mosq != NULL && mqtt->protocol != 5) {
+        return MKV_E_BAD_STATE;
+    }
+    return push(mqtt, &request, &parts);
 }
 
 const struct mkv_address *mkv_mqtt_address(const struct mkv_mqtt *mqtt)

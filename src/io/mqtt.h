@@ -32,6 +32,8 @@
 
 #define MKV_MQTT_IN_FLIGHT_MAX 500U /* libmosquitto's window is O(n^2) */
 #define MKV_MQTT_OTHERS_MAX    7U
+#define MKV_MQTT_TAG           "moat-kv"
+#define MKV_MQTT_TAG_MAX       65535U             /* bytes, without NUL; longer: TOO_LARGE */
 #define MKV_MQTT_QUEUE_MAX     ((size_t)16 << 20) /* default of queue_max */
 #define MKV_MQTT_CONNECT_MS    10000              /* default of connect_ms */
 #define MKV_MQTT_GRANT_MS      30000 /* default of grant_ms: nats-server may take 11 s, see io/mqtt.c */
@@ -72,6 +74,8 @@ struct mkv_mqtt_options {
 struct mkv_mqtt_message {
     struct mkv_bytes topic;
     struct mkv_bytes payload;
+    struct mkv_bytes
+        tag; /* text of the user property MKV_MQTT_TAG, which MQTT 5 has; empty: none */
     int qos;
     bool retain;
 };
@@ -121,11 +125,17 @@ int mkv_mqtt_new(struct mkv_loop *loop,
 void mkv_mqtt_free(struct mkv_mqtt *mqtt);
 
 /*
- * The next three: NO_CONNECTION while not connected, QUEUE_FULL, NO_MEMORY, BAD_ARGUMENT; then the
- * request was not taken and its cookie is not answered.  Topics and payloads are copied.
+ * The next four: NO_CONNECTION while not connected, QUEUE_FULL, NO_MEMORY, BAD_ARGUMENT; then the
+ * request was not taken and its cookie is not answered.  Topics, tags and payloads are copied.  A tag
+ * where 3.1.1 is spoken is BAD_STATE.
  */
 int mkv_mqtt_subscribe(struct mkv_mqtt *mqtt, struct mkv_bytes filter, int qos, uint64_t cookie)
     MKV_MUST_CHECK;
+/* The same, but what is retained is not wanted, which only MQTT 5 can say. */
+int mkv_mqtt_subscribe_live(struct mkv_mqtt *mqtt,
+                            struct mkv_bytes filter,
+                            int qos,
+                            uint64_t cookie) MKV_MUST_CHECK;
 int mkv_mqtt_unsubscribe(struct mkv_mqtt *mqtt,
                          struct mkv_bytes filter,
                          uint64_t cookie) MKV_MUST_CHECK;

@@ -32,20 +32,35 @@ void mkv_outbox_deinit(struct mkv_outbox *outbox)
 }
 
 /* Small requests must not be free, or there could be any number of them. */
-static size_t size_of(size_t topic_len, size_t payload_len)
+static size_t size_of(size_t topic_len, size_t tag_len, size_t payload_len)
 {
-    return sizeof(struct mkv_request) + topic_len + 1 + payload_len;
+    return sizeof(struct mkv_request) + topic_len + 1 + tag_len + 1 + payload_len;
+}
+
+static size_t size_of_request(const struct mkv_request *request)
+{
+    return size_of(request->topic_len, request->tag_len, request->payload_len);
+}
+
+/* @part and a NUL; returns where the next one goes. */
+static char *put(char *at, struct mkv_bytes part)
+{
+    if (part.len > 0) {
+        memcpy(at, part.at, part.len);
+    }
+    at[part.len] = '\0';
+    return at + part.len + 1;
 }
 
 int mkv_outbox_push(struct mkv_outbox *outbox,
                     const struct mkv_request *request,
-                    struct mkv_bytes topic,
-                    struct mkv_bytes payload)
+                    const struct mkv_request_parts *parts)
 {
     size_t room = outbox->size_max - outbox->size;
-    size_t size = size_of(topic.len, payload.len);
+    struct mkv_bytes payload = parts->payload;
+    size_t size = size_of(parts->topic.len, parts->tag.len, payload.len);
 
-    if (topic.len > room || payload.len > room || size > room) {
+    if (parts->topic.len > room || parts->tag.len > room || payload.len > room || size > room) {
         outbox->was_full = true;
         return MKV_E_QUEUE_FULL;
     }
@@ -57,14 +72,14 @@ int mkv_outbox_push(struct mkv_outbox *outbox,
     }
     *copy = *request;
     copy->next = NULL;
-    copy->topic_len = topic.len;
+    copy->topic_len = parts->topic.len;
+    copy->tag_len = parts->tag.len;
     copy->payload_len = payload.len;
-    if (topic.len > 0) {
-        memcpy(copy->text, topic.at, topic.len);
-    }
-    copy->text[topic.len] = '\0';
+
+    char *at = put(put(copy->text, parts->topic), parts->tag);
+
     if (payload.len > 0) {
-        memcpy(copy->text + topic.len + 1, payload.at, payload.len);
+        memcpy(at, payload.at, payload.len);
     }
     *outbox->last = copy;
     outbox->last = &copy->next;
@@ -91,7 +106,7 @@ struct mkv_request *mkv_outbox_launch(struct mkv_outbox *outbox,
     *flight = (struct mkv_flight){
         .kind = request->kind,
         .cookie = request->cookie,
-        .size = size_of(request->topic_len, request->payload_len),
+        .size = size_of_request(request),
         .since_ms = now_ms,
     };
     *ret_flight = flight;
@@ -141,7 +156,7 @@ bool mkv_outbox_abandon(struct mkv_outbox *outbox, uint64_t *ret_cookie)
     struct mkv_request *request = take_first(outbox);
 
     *ret_cookie = request->cookie;
-    outbox->size -= size_of(request->topic_len, request->payload_len);
+    outbox->size -= size_of_request(request);
     mkv_mem_free(request);
     return true;
 }

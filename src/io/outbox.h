@@ -31,9 +31,11 @@ struct mkv_request {
     int qos;
     bool retain;
     uint64_t cookie;
+    bool live; /* of a subscription: what is retained is not wanted */
     size_t topic_len;
+    size_t tag_len; /* 0: there is none */
     size_t payload_len;
-    char text[]; /* topic, NUL, payload */
+    char text[]; /* topic, NUL, tag, NUL, payload */
 };
 
 /* A request that the library has: of the request itself only this is kept. */
@@ -61,14 +63,31 @@ struct mkv_outbox {
 void mkv_outbox_init(struct mkv_outbox *outbox, size_t size_max);
 void mkv_outbox_deinit(struct mkv_outbox *outbox);
 
+/* The texts of a request; what it has not is empty. */
+struct mkv_request_parts {
+    struct mkv_bytes topic;
+    struct mkv_bytes tag;
+    struct mkv_bytes payload;
+};
+
 /*
- * Queues a copy of @request with the topic and payload given; its text, lengths and next are not
- * looked at.  QUEUE_FULL, NO_MEMORY; nothing is queued then.
+ * Queues a copy of @request with these parts; its text, lengths and next are not looked at.
+ * QUEUE_FULL, NO_MEMORY; nothing is queued then.
  */
 int mkv_outbox_push(struct mkv_outbox *outbox,
                     const struct mkv_request *request,
-                    struct mkv_bytes topic,
-                    struct mkv_bytes payload) MKV_MUST_CHECK;
+                    const struct mkv_request_parts *parts) MKV_MUST_CHECK;
+
+/* The parts of a request that was taken out; a tag ends in a NUL, as a topic does. */
+static inline const char *mkv_request_tag(const struct mkv_request *request)
+{
+    return request->text + request->topic_len + 1;
+}
+
+static inline const char *mkv_request_payload(const struct mkv_request *request)
+{
+    return mkv_request_tag(request) + request->tag_len + 1;
+}
 
 /*
  * Takes the oldest queued request out, to be freed by mkv_mem_free(), and opens a flight for it.

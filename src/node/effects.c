@@ -15,6 +15,7 @@ struct record {
     enum mkv_output_kind kind;
     enum mkv_log_level level;
     uint32_t qos;
+    bool retain;
     uint64_t link;
     size_t topic_len;
     size_t payload_len;
@@ -82,6 +83,7 @@ bool mkv_effects_take(struct mkv_effects *effects, struct mkv_output *ret_output
         .kind = record.kind,
         .level = record.level,
         .qos = record.qos,
+        .retain = record.retain,
         .link = record.link,
         .topic = mkv_bytes(at, record.topic_len),
         .payload = mkv_bytes(at + record.topic_len, record.payload_len),
@@ -194,7 +196,21 @@ void mkv_effect_publish(struct mkv_effects *effects,
                                                 : mkv_update_encode(update, &effects->queue);
     }
     end_record(effects, start, topic_len,
-               (struct record){.kind = MKV_OUTPUT_PUBLISH, .qos = effects->qos});
+               (struct record){
+                   .kind = MKV_OUTPUT_PUBLISH, .qos = effects->qos, .retain = effects->retain});
+}
+
+void mkv_effect_look(struct mkv_effects *effects, struct mkv_bytes key)
+{
+    size_t start = begin_record(effects);
+
+    if (effects->error == 0) {
+        effects->error =
+            key.len > 0 ? mkv_topic_of_path(effects->root, effects->profile, key, &effects->queue)
+                        : mkv_topic_filter(effects->root, effects->profile, key, &effects->queue);
+    }
+    end_record(effects, start, topic_end(effects, start),
+               (struct record){.kind = MKV_OUTPUT_LOOK, .qos = effects->qos});
 }
 
 void mkv_effect_quarantine(struct mkv_effects *effects,

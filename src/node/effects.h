@@ -27,6 +27,7 @@ struct mkv_effects {
     struct mkv_bytes root;
     enum mkv_profile profile;
     uint32_t qos; /* of updates and replies */
+    bool retain;  /* updates */
     struct mkv_quarantine keeper;
     struct mkv_ring ring;    /* proves our pings; none: they go without */
     struct mkv_ring updates; /* makes the MACs of updates; none: they go without */

@@ -125,6 +125,7 @@ int mkv_server_node_new(const struct mkv_server_node_config *config,
     node->effects.keeper = config->quarantine;
     node->effects.ring = config->ring;
     node->effects.updates = config->server.updates;
+    node->effects.retain = mkv_mode_retains(config->server.mode);
     mkv_buf_init(&node->key, MKV_PATH_KEY_MAX);
 
     int error = mkv_server_new(&config->server, store, &node->effects, now, &node->server);
@@ -343,14 +344,6 @@ static int take_svc(struct mkv_server_node *node,
     return 0;
 }
 
-/* Whether @topic is "<root>/d" or lies below it. */
-static bool is_data(struct mkv_bytes root, struct mkv_bytes topic)
-{
-    return topic.len >= root.len + 2 && mkv_bytes_starts_with(topic, root) &&
-           memcmp(topic.at + root.len, "/d", 2) == 0 &&
-           (topic.len == root.len + 2 || topic.at[root.len + 2] == '/');
-}
-
 void mkv_server_node_message(struct mkv_server_node *node,
                              struct mkv_now now,
                              struct mkv_bytes topic,
@@ -361,12 +354,67 @@ void mkv_server_node_message(struct mkv_server_node *node,
 
     if (retained || payload.len == 0) { /* never ours: protocol.md, section 4 */
         mkv_server_bad_update(node->server, now, topic, NULL, MKV_E_UNEXPECTED);
-    } else if (is_data(node->config.server.root, topic)) {
+    } else if (mkv_topic_is_data(node->config.server.root, topic)) {
         error = take_update(node, now, topic, payload);
     } else {
         error = take_svc(node, now, topic, payload);
     }
     after_input(node, now, error, payload.len);
+}
+
+/* The path of @topic; 0 with *ret_is_one false: it is none, which has been dealt with. */
+static int find_path(struct mkv_server_node *node,
+                     struct mkv_now now,
+                     struct mkv_bytes topic,
+                     bool *ret_is_one)
+{
+    const struct mkv_server_config *config = &node->config.server;
+    int error;
+
+    mkv_buf_clear(&node->key);
+    error = mkv_topic_to_path(config->root, config->profile, topic, &node->key);
+    *ret_is_one = error == 0;
+    if (error != 0 && error != MKV_E_NO_MEMORY) {
+        mkv_server_bad_update(node->server, now, topic, NULL, error);
+        return 0;
+    }
+    return error;
+}
+
+void mkv_server_node_plain(struct mkv_server_node *node,
+                           struct mkv_now now,
+                           struct mkv_bytes topic,
+                           bool present,
+                           struct mkv_bytes value)
+{
+    bool is_path;
+    int error = find_path(node, now, topic, &is_path);
+
+    if (error == 0 && is_path) {
+        error = mkv_server_plain(node->server, now, mkv_buf_bytes(&node->key), present, value);
+    }
+    after_input(node, now, error, value.len);
+}
+
+void mkv_server_node_unreadable(struct mkv_server_node *node,
+                                struct mkv_now now,
+                                struct mkv_bytes topic,
+                                int failure)
+{
+    bool is_path;
+    int error = find_path(node, now, topic, &is_path);
+
+    if (error == 0 && is_path) {
+        mkv_server_bad_update(node->server, now, topic, NULL, failure);
+        error = mkv_server_unreadable(node->server, now, mkv_buf_bytes(&node->key));
+    }
+    after_input(node, now, error, 0);
+}
+
+void mkv_server_node_looked(struct mkv_server_node *node, struct mkv_now now)
+{
+    mkv_server_looked(node->server, now);
+    after_input(node, now, 0, 0);
 }
 
 void mkv_server_node_broker(struct mkv_server_node *node, struct mkv_now now, bool connected)

@@ -47,19 +47,21 @@ struct mkv_server_node_config {
 };
 
 enum mkv_output_kind {
-    MKV_OUTPUT_SEND,    /* @payload, one or more whole frames, over @link */
-    MKV_OUTPUT_CLOSE,   /* @link, once everything sent is out */
-    MKV_OUTPUT_PUBLISH, /* @payload on @topic with @qos, not retained */
-    MKV_OUTPUT_DIAL,    /* open @link to the address @payload, then mkv_server_node_dialled() */
-    MKV_OUTPUT_SASL,    /* judge the message @payload of @link, @topic: mechanism; then _judged() */
-    MKV_OUTPUT_STOP,    /* end: the server cannot go on; @payload says why */
-    MKV_OUTPUT_LOG,     /* @payload: one line of printable text; @level */
+    MKV_OUTPUT_SEND,  /* @payload, one or more whole frames, over @link */
+    MKV_OUTPUT_CLOSE, /* @link, once everything sent is out */
+    MKV_OUTPUT_PUBLISH, /* @payload on @topic with @qos; @retain: an update for a broker that retains */
+    MKV_OUTPUT_LOOK, /* ask it for what it retains on @topic, a filter; then _looked() */
+    MKV_OUTPUT_DIAL, /* open @link to the address @payload, then mkv_server_node_dialled() */
+    MKV_OUTPUT_SASL, /* judge the message @payload of @link, @topic: mechanism; then _judged() */
+    MKV_OUTPUT_STOP, /* end: the server cannot go on; @payload says why */
+    MKV_OUTPUT_LOG,  /* @payload: one line of printable text; @level */
 };
 
 struct mkv_output {
     enum mkv_output_kind kind;
     enum mkv_log_level level;
     uint32_t qos;
+    bool retain;
     uint64_t link;
     struct mkv_bytes topic;
     struct mkv_bytes payload;
@@ -109,6 +111,20 @@ void mkv_server_node_message(struct mkv_server_node *node,
                              struct mkv_bytes topic,
                              struct mkv_bytes payload,
                              bool retained);
+/*
+ * The next three: of a broker that retains.  What has no tag on d/: @value, or a deletion; what
+ * cannot be read, for the reason @failure; MKV_OUTPUT_LOOK has been answered.
+ */
+void mkv_server_node_plain(struct mkv_server_node *node,
+                           struct mkv_now now,
+                           struct mkv_bytes topic,
+                           bool present,
+                           struct mkv_bytes value);
+void mkv_server_node_unreadable(struct mkv_server_node *node,
+                                struct mkv_now now,
+                                struct mkv_bytes topic,
+                                int failure);
+void mkv_server_node_looked(struct mkv_server_node *node, struct mkv_now now);
 void mkv_server_node_broker(struct mkv_server_node *node, struct mkv_now now, bool connected);
 void mkv_server_node_time(struct mkv_server_node *node, struct mkv_now now);
 

@@ -12,7 +12,7 @@
 
 struct json_writer {
     struct mkv_sink sink;
-    struct mkv_walk walk;
+    struct mkv_doc_walk walk;
     enum mkv_json_layout layout;
     size_t level; /* of indentation */
 };
@@ -33,7 +33,7 @@ static void put_separator(struct json_writer *w)
     put_line(w);
 }
 
-static void before_item(struct json_writer *w, const struct mkv_walk_frame *parent)
+static void before_item(struct json_writer *w, const struct mkv_doc_walk_frame *parent)
 {
     switch (w->walk.role) {
     case MKV_WALK_ROOT:
@@ -53,7 +53,7 @@ static void before_item(struct json_writer *w, const struct mkv_walk_frame *pare
     }
 }
 
-static void after_item(struct json_writer *w, const struct mkv_walk_frame *parent)
+static void after_item(struct json_writer *w, const struct mkv_doc_walk_frame *parent)
 {
     if (w->walk.role == MKV_WALK_MEMBER && !parent->plain) {
         mkv_sink_puts(&w->sink, "]");
@@ -87,7 +87,7 @@ static void put_spelled_key(struct json_writer *w, const struct mkv_cbor_item *k
 }
 
 /* The key of an object; other maps are written as pairs of ordinary items. */
-static void put_key(struct json_writer *w, const struct mkv_walk_frame *parent)
+static void put_key(struct json_writer *w, const struct mkv_doc_walk_frame *parent)
 {
     const struct mkv_cbor_item *key = &w->walk.item;
 
@@ -167,7 +167,7 @@ static void put_scalar(struct json_writer *w, const struct mkv_cbor_item *item)
 
 static void put_item(struct json_writer *w)
 {
-    const struct mkv_walk_frame *parent = mkv_walk_parent(&w->walk, MKV_WALK_ITEM);
+    const struct mkv_doc_walk_frame *parent = mkv_doc_walk_parent(&w->walk, MKV_WALK_ITEM);
 
     before_item(w, parent);
     if (w->walk.role == MKV_WALK_KEY && parent->plain) {
@@ -180,7 +180,7 @@ static void put_item(struct json_writer *w)
 
 static void put_open(struct json_writer *w)
 {
-    before_item(w, mkv_walk_parent(&w->walk, MKV_WALK_OPEN));
+    before_item(w, mkv_doc_walk_parent(&w->walk, MKV_WALK_OPEN));
     if (w->walk.frame.kind == MKV_CBOR_TAG) {
         mkv_sink_puts(&w->sink, "{\"$tag\":");
         mkv_sink_uint(&w->sink, w->walk.item.number);
@@ -196,7 +196,7 @@ static void put_open(struct json_writer *w)
 
 static void put_close(struct json_writer *w)
 {
-    const struct mkv_walk_frame *frame = &w->walk.frame;
+    const struct mkv_doc_walk_frame *frame = &w->walk.frame;
 
     if (frame->kind != MKV_CBOR_TAG) {
         w->level--;
@@ -208,10 +208,10 @@ static void put_close(struct json_writer *w)
         mkv_sink_puts(&w->sink, "]");
     }
     mkv_sink_puts(&w->sink, frame->kind == MKV_CBOR_ARRAY ? "" : "}");
-    after_item(w, mkv_walk_parent(&w->walk, MKV_WALK_CLOSE));
+    after_item(w, mkv_doc_walk_parent(&w->walk, MKV_WALK_CLOSE));
 }
 
-static void put_step(struct json_writer *w, enum mkv_walk_event event)
+static void put_step(struct json_writer *w, enum mkv_doc_walk_event event)
 {
     switch (event) {
     case MKV_WALK_ITEM:
@@ -224,7 +224,7 @@ static void put_step(struct json_writer *w, enum mkv_walk_event event)
         put_close(w);
         break;
     case MKV_WALK_END:
-        mkv_sink_fail(&w->sink, mkv_walk_error(&w->walk));
+        mkv_sink_fail(&w->sink, mkv_doc_walk_error(&w->walk));
         break;
     }
 }
@@ -235,17 +235,17 @@ int mkv_json_write(struct mkv_bytes item,
                    struct mkv_buf *out)
 {
     struct json_writer w;
-    enum mkv_walk_event event;
+    enum mkv_doc_walk_event event;
 
     mkv_sink_init(&w.sink, out);
-    mkv_walk_init(&w.walk, item, MKV_WALK_TEXT_KEYS);
+    mkv_doc_walk_init(&w.walk, item, MKV_WALK_TEXT_KEYS);
     w.walk.document = document;
     w.layout = layout;
     w.level = 0;
     do {
-        event = mkv_walk_next(&w.walk);
+        event = mkv_doc_walk_next(&w.walk);
         put_step(&w, event);
     } while (event != MKV_WALK_END && w.sink.error == 0);
-    mkv_walk_deinit(&w.walk);
+    mkv_doc_walk_deinit(&w.walk);
     return w.sink.error;
 }

@@ -3,7 +3,9 @@
 
 #include "notation/spans.h"
 
-void mkv_walk_init(struct mkv_walk *walk, struct mkv_bytes item, enum mkv_walk_keys keys)
+void mkv_doc_walk_init(struct mkv_doc_walk *walk,
+                       struct mkv_bytes item,
+                       enum mkv_doc_walk_keys keys)
 {
     mkv_cbor_reader_init(&walk->reader, item);
     walk->keys = keys;
@@ -14,18 +16,19 @@ void mkv_walk_init(struct mkv_walk *walk, struct mkv_bytes item, enum mkv_walk_k
     walk->depth = 0;
 }
 
-void mkv_walk_deinit(struct mkv_walk *walk)
+void mkv_doc_walk_deinit(struct mkv_doc_walk *walk)
 {
     mkv_buf_deinit(&walk->text);
     mkv_buf_deinit(&walk->spans);
 }
 
-int mkv_walk_error(const struct mkv_walk *walk)
+int mkv_doc_walk_error(const struct mkv_doc_walk *walk)
 {
     return walk->reader.error;
 }
 
-const struct mkv_walk_frame *mkv_walk_parent(const struct mkv_walk *walk, enum mkv_walk_event event)
+const struct mkv_doc_walk_frame *mkv_doc_walk_parent(const struct mkv_doc_walk *walk,
+                                                     enum mkv_doc_walk_event event)
 {
     unsigned depth = event == MKV_WALK_OPEN ? walk->depth - 1 : walk->depth;
 
@@ -50,7 +53,7 @@ static void join_chunks(struct mkv_cbor_reader *r, struct mkv_buf *out)
 }
 
 /* Appends the key that @r stands at in its one shortest form; false if @keys does not allow it. */
-static bool append_key(struct mkv_cbor_reader *r, enum mkv_walk_keys keys, struct mkv_buf *out)
+static bool append_key(struct mkv_cbor_reader *r, enum mkv_doc_walk_keys keys, struct mkv_buf *out)
 {
     struct mkv_cbor_item item;
     struct mkv_cbor_writer w;
@@ -103,7 +106,7 @@ static bool append_key(struct mkv_cbor_reader *r, enum mkv_walk_keys keys, struc
     return r->error == 0;
 }
 
-static bool at_end(const struct mkv_cbor_reader *r, const struct mkv_walk_frame *frame)
+static bool at_end(const struct mkv_cbor_reader *r, const struct mkv_doc_walk_frame *frame)
 {
     if (frame->indefinite) {
         return mkv_cbor_peek(r) == MKV_CBOR_BREAK;
@@ -112,7 +115,7 @@ static bool at_end(const struct mkv_cbor_reader *r, const struct mkv_walk_frame 
 }
 
 /* Looks ahead over the map whose head was read.  What it finds wrong is found again by the walk. */
-static bool keys_plain(struct mkv_walk *walk, struct mkv_walk_frame frame)
+static bool keys_plain(struct mkv_doc_walk *walk, struct mkv_doc_walk_frame frame)
 {
     struct mkv_cbor_reader r = walk->reader;
     struct mkv_span repeated;
@@ -139,7 +142,7 @@ static bool keys_plain(struct mkv_walk *walk, struct mkv_walk_frame frame)
                              mkv_spans_count(&walk->spans), &repeated);
 }
 
-static bool inside_document(const struct mkv_walk *walk, enum mkv_cbor_kind kind)
+static bool inside_document(const struct mkv_doc_walk *walk, enum mkv_cbor_kind kind)
 {
     if (kind == MKV_CBOR_TAG || walk->role == MKV_WALK_KEY) {
         return false;
@@ -148,7 +151,7 @@ static bool inside_document(const struct mkv_walk *walk, enum mkv_cbor_kind kind
         return walk->document;
     }
 
-    const struct mkv_walk_frame *parent = &walk->frames[walk->depth - 1];
+    const struct mkv_doc_walk_frame *parent = &walk->frames[walk->depth - 1];
 
     return parent->document && !(walk->role == MKV_WALK_MEMBER && parent->own);
 }
@@ -161,7 +164,7 @@ static uint64_t items_of(const struct mkv_cbor_item *item)
     return item->kind == MKV_CBOR_MAP ? 2 * item->number : item->number;
 }
 
-static enum mkv_walk_event open_item(struct mkv_walk *walk)
+static enum mkv_doc_walk_event open_item(struct mkv_doc_walk *walk)
 {
     const struct mkv_cbor_item *item = &walk->item;
 
@@ -174,9 +177,9 @@ static enum mkv_walk_event open_item(struct mkv_walk *walk)
         return MKV_WALK_END;
     }
 
-    struct mkv_walk_frame *frame = &walk->frames[walk->depth];
+    struct mkv_doc_walk_frame *frame = &walk->frames[walk->depth];
 
-    *frame = (struct mkv_walk_frame){
+    *frame = (struct mkv_doc_walk_frame){
         .kind = item->kind,
         .role = walk->role,
         .indefinite = item->indefinite,
@@ -192,7 +195,7 @@ static enum mkv_walk_event open_item(struct mkv_walk *walk)
     return walk->reader.error == 0 ? MKV_WALK_OPEN : MKV_WALK_END;
 }
 
-static enum mkv_walk_event close_frame(struct mkv_walk *walk)
+static enum mkv_doc_walk_event close_frame(struct mkv_doc_walk *walk)
 {
     walk->frame = walk->frames[--walk->depth];
     walk->role = walk->frame.role;
@@ -203,7 +206,7 @@ static enum mkv_walk_event close_frame(struct mkv_walk *walk)
 }
 
 /* What the next item is to the innermost frame, which counts it. */
-static void take_role(struct mkv_walk *walk)
+static void take_role(struct mkv_doc_walk *walk)
 {
     if (walk->depth == 0) {
         walk->role = MKV_WALK_ROOT;
@@ -211,7 +214,7 @@ static void take_role(struct mkv_walk *walk)
         return;
     }
 
-    struct mkv_walk_frame *frame = &walk->frames[walk->depth - 1];
+    struct mkv_doc_walk_frame *frame = &walk->frames[walk->depth - 1];
 
     if (frame->kind == MKV_CBOR_ARRAY) {
         walk->role = MKV_WALK_ELEMENT;
@@ -225,7 +228,7 @@ static void take_role(struct mkv_walk *walk)
     frame->left -= frame->indefinite ? 0 : 1;
 }
 
-static enum mkv_walk_event next_item(struct mkv_walk *walk)
+static enum mkv_doc_walk_event next_item(struct mkv_doc_walk *walk)
 {
     struct mkv_cbor_item *item = &walk->item;
 
@@ -252,7 +255,7 @@ static enum mkv_walk_event next_item(struct mkv_walk *walk)
     return walk->reader.error == 0 ? MKV_WALK_ITEM : MKV_WALK_END;
 }
 
-enum mkv_walk_event mkv_walk_next(struct mkv_walk *walk)
+enum mkv_doc_walk_event mkv_doc_walk_next(struct mkv_doc_walk *walk)
 {
     if (walk->reader.error != 0 || (walk->begun && walk->depth == 0)) {
         return MKV_WALK_END;

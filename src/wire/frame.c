@@ -50,7 +50,7 @@ static const struct mkv_field session_fields[] = {
     {6, MKV_FIELD_TEXT, AT(session.client_id), RANGE(0, CREDENTIAL_MAX)},
     {7, MKV_FIELD_TEXT, AT(session.user), HAS(session.has_user), RANGE(0, CREDENTIAL_MAX)},
     {8, MKV_FIELD_TEXT, AT(session.password), HAS(session.has_password), RANGE(0, CREDENTIAL_MAX)},
-    {9, MKV_FIELD_U32, AT(session.mode), RANGE(0, MKV_MODE_MACS)},
+    {9, MKV_FIELD_U32, AT(session.mode), RANGE(0, MKV_MODE_RAW)},
     {10, MKV_FIELD_U32, AT(session.profile), RANGE(0, 1)},
     {11, MKV_FIELD_U32, AT(session.qos), RANGE(0, 1)},
     {12, MKV_FIELD_ID16, AT(session.store_id)},

@@ -110,7 +110,17 @@ struct mkv_frame_auth {
 enum mkv_mode {
     MKV_MODE_SERVERS = 0, /* values live at the servers */
     MKV_MODE_MACS = 1,    /* ... and updates bear MACs (wire/mac.h) */
+    MKV_MODE_CBOR = 2,    /* the broker retains values, in one codec (docs/retained.md) */
+    MKV_MODE_JSON = 3,
+    MKV_MODE_TEXT = 4,
+    MKV_MODE_RAW = 5,
 };
+
+/* Whether the broker retains the values. */
+static inline bool mkv_mode_retains(uint32_t mode)
+{
+    return mode >= MKV_MODE_CBOR && mode <= MKV_MODE_RAW;
+}
 
 #define MKV_SESSION_KEY_LEN 32U
 

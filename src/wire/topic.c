@@ -515,3 +515,24 @@ bool mkv_root_suits(struct mkv_bytes root, enum mkv_profile profile)
     }
     return true;
 }
+
+/* Whether @topic is @root and then @levels, or lies below that. */
+static bool is_below(struct mkv_bytes root, const char *levels, struct mkv_bytes topic)
+{
+    struct mkv_bytes rest = mkv_bytes_after(topic, root.len < topic.len ? root.len : topic.len);
+    size_t len = strlen(levels);
+
+    return mkv_bytes_starts_with(topic, root) &&
+           mkv_bytes_starts_with(rest, mkv_bytes_of(levels)) &&
+           (rest.len == len || rest.at[len] == '/');
+}
+
+bool mkv_topic_is_data(struct mkv_bytes root, struct mkv_bytes topic)
+{
+    return is_below(root, "/d", topic);
+}
+
+bool mkv_topic_is_meta(struct mkv_bytes root, struct mkv_bytes topic)
+{
+    return is_below(root, "/d/$NULL", topic);
+}

@@ -63,6 +63,12 @@ int mkv_topic_to_path(struct mkv_bytes root,
 /* Appends "<root>/svc/<name>".  Errors as of mkv_topic_of_path(). */
 int mkv_topic_of_svc(struct mkv_bytes root, const char *name, struct mkv_buf *topic) MKV_MUST_CHECK;
 
+/* Whether @topic is "<root>/d", or lies below it. */
+bool mkv_topic_is_data(struct mkv_bytes root, struct mkv_bytes topic);
+
+/* Whether @topic is that of [null], where the cluster keeps what is its own, or lies below it. */
+bool mkv_topic_is_meta(struct mkv_bytes root, struct mkv_bytes topic);
+
 /* Whether @topic is "<root>/svc/<name>". */
 bool mkv_topic_is_svc(struct mkv_bytes root, const char *name, struct mkv_bytes topic);
 

@@ -59,7 +59,10 @@ static void push(struct mkv_outbox *outbox, struct model *model, struct prng *pr
                                   .kind = (enum mkv_request_kind)prng_below(prng, 3)};
     uint8_t text[64];
     size_t topic_len = 1 + prng_below(prng, 30);
+    size_t tag_len = prng_below(prng, 2) * prng_below(prng, 30);
     size_t payload_len = prng_below(prng, 30);
+    struct mkv_request_parts parts = {mkv_bytes(text, topic_len), mkv_bytes(text + 1, tag_len),
+                                      mkv_bytes(text, payload_len)};
     size_t before = outbox->size;
     int error;
 
@@ -67,11 +70,11 @@ static void push(struct mkv_outbox *outbox, struct model *model, struct prng *pr
         return;
     }
     memset(text, 'a' + (int)(model->n % 26), sizeof(text));
-    error =
-        mkv_outbox_push(outbox, &request, mkv_bytes(text, topic_len), mkv_bytes(text, payload_len));
+    error = mkv_outbox_push(outbox, &request, &parts);
     if (error != 0) {
         assert_int_equal(error, MKV_E_QUEUE_FULL);
-        assert_true(before + sizeof(request) + topic_len + 1 + payload_len > outbox->size_max);
+        assert_true(before + sizeof(request) + topic_len + 1 + tag_len + 1 + payload_len >
+                    outbox->size_max);
         assert_int_equal(outbox->size, before);
         return;
     }
@@ -97,8 +100,12 @@ static void launch(struct mkv_outbox *outbox, struct model *model)
     for (size_t i = 0; i < request->topic_len; i++) {
         assert_int_equal(request->text[i], 'a' + (int)(expected % 26));
     }
+    assert_int_equal(strlen(mkv_request_tag(request)), request->tag_len);
+    for (size_t i = 0; i < request->tag_len; i++) {
+        assert_int_equal(mkv_request_tag(request)[i], 'a' + (int)(expected % 26));
+    }
     for (size_t i = 0; i < request->payload_len; i++) {
-        assert_int_equal(request->text[request->topic_len + 1 + i], 'a' + (int)(expected % 26));
+        assert_int_equal(mkv_request_payload(request)[i], 'a' + (int)(expected % 26));
     }
     flight->id = (int)(expected % 65535) + 1;
     model->fate[expected] = FLYING;
@@ -193,13 +200,14 @@ static void test_drained(void **state)
     static struct mkv_outbox outbox;
     struct mkv_request request = {.kind = MKV_REQUEST_PUBLISH};
     struct mkv_bytes topic = mkv_bytes_of("t");
+    struct mkv_request_parts parts = {topic, topic, topic};
     uint64_t cookie;
     unsigned n = 0;
 
     (void)state;
     mkv_outbox_init(&outbox, 10000);
     assert_false(mkv_outbox_has_drained(&outbox));
-    while (mkv_outbox_push(&outbox, &request, topic, topic) == 0) {
+    while (mkv_outbox_push(&outbox, &request, &parts) == 0) {
         n++;
     }
     assert_true(n > 50);
@@ -211,10 +219,12 @@ static void test_drained(void **state)
     assert_false(mkv_outbox_has_drained(&outbox));
 
     /* Too large for any outbox, and lengths that would wrap. */
-    assert_int_equal(mkv_outbox_push(&outbox, &request, topic, mkv_bytes("", SIZE_MAX)),
-                     MKV_E_QUEUE_FULL);
-    assert_int_equal(mkv_outbox_push(&outbox, &request, mkv_bytes("", SIZE_MAX - 8), topic),
-                     MKV_E_QUEUE_FULL);
+    parts.payload = mkv_bytes("", SIZE_MAX);
+    assert_int_equal(mkv_outbox_push(&outbox, &request, &parts), MKV_E_QUEUE_FULL);
+    parts = (struct mkv_request_parts){topic, mkv_bytes("", SIZE_MAX - 8), topic};
+    assert_int_equal(mkv_outbox_push(&outbox, &request, &parts), MKV_E_QUEUE_FULL);
+    parts = (struct mkv_request_parts){mkv_bytes("", SIZE_MAX - 8), topic, topic};
+    assert_int_equal(mkv_outbox_push(&outbox, &request, &parts), MKV_E_QUEUE_FULL);
     mkv_outbox_deinit(&outbox);
 }
 

@@ -186,6 +186,8 @@ static void take_output(struct cluster *cluster, unsigned i, const struct mkv_ou
             cluster_post(cluster, output->kind, i, 0, 0, output->topic, output->payload);
         }
         break;
+    case MKV_OUTPUT_LOOK: /* only where the broker retains */
+        break;
     case MKV_OUTPUT_DIAL:
         server->n_dials++;
         cluster_post(cluster, output->kind, i, owner_of(cluster, output->payload), output->link,
@@ -302,6 +304,8 @@ static void deliver(struct cluster *cluster, const struct cluster_letter *letter
     switch (letter->kind) {
     case MKV_OUTPUT_PUBLISH:
         deliver_message(cluster, letter);
+        break;
+    case MKV_OUTPUT_LOOK: /* only where the broker retains */
         break;
     case MKV_OUTPUT_DIAL:
         cluster_open_link(cluster, letter->from, letter->to, letter->link);

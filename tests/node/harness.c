@@ -163,6 +163,8 @@ void world_listen(struct world *world)
             assert_true(world->n_closed < 64);
             world->closed[world->n_closed++] = output.link;
             break;
+        case MKV_OUTPUT_LOOK: /* only where the broker retains */
+            break;
         case MKV_OUTPUT_DIAL:
             assert_true(world->others);
             mkv_server_node_dialled(world->node, world->now, output.link, MKV_E_NO_CONNECTION,

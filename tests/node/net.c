@@ -302,6 +302,8 @@ static void listen_to_server(struct net *net)
                 broadcast(net, output.topic, output.payload);
             }
             break;
+        case MKV_OUTPUT_LOOK: /* only where the broker retains */
+            break;
         case MKV_OUTPUT_DIAL:
         case MKV_OUTPUT_SASL: /* nobody logs in by password here */
         case MKV_OUTPUT_STOP:

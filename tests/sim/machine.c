@@ -306,6 +306,8 @@ static void carry(struct sim *sim, struct machine *machine, const struct mkv_out
     case MKV_OUTPUT_PUBLISH:
         publish(sim, machine, output);
         break;
+    case MKV_OUTPUT_LOOK: /* only where the broker retains */
+        break;
     case MKV_OUTPUT_DIAL:
         dial(sim, machine, output);
         break;

@@ -173,7 +173,7 @@ FRAMES = {
             6: ("client_id", mqtt_text),
             7: ("user", mqtt_text),
             8: ("password", mqtt_text),
-            9: ("mode", uint(0, 1)),
+            9: ("mode", uint(0, 5)),
             10: ("profile", uint(0, 1)),
             11: ("qos", uint(0, 1)),
             12: ("store", string(16, 16)),
