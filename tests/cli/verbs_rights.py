@@ -15,6 +15,8 @@ from moat import expect, expect_equal  # noqa: E402
 ANN = 54321
 BOB = 54322
 CAN_BE_OTHERS = os.geteuid() == 0 and shutil.which("setpriv") is not None
+NATS = shutil.which("nats-server", path="/usr/sbin:/usr/bin:/usr/local/bin")
+SKIP_NATS = "" if NATS else " # SKIP needs the package nats-server"
 SKIP = "" if CAN_BE_OTHERS else " # SKIP only root can be somebody else"
 
 
@@ -53,6 +55,13 @@ def with_others(case, **options):
 def denied(result, reason):
     expect_equal(result.status, 4, result)
     expect(result.text.startswith("denied: ") and reason in result.text, result)
+
+
+def with_nats(case):
+    def run():
+        if NATS:
+            world(case)()
+    return run
 
 
 def users(world):
@@ -197,17 +206,18 @@ def exported(world):
 class Member:
     """Somebody at a broker, under that name, who is given what they may have of the tree."""
 
-    def __init__(self, port, name):
+    def __init__(self, port, name, filters=("#",), password=None):
         self.seen = []
-        self.granted = False
+        self.said = []
+        self.granted = None
         self.client = paho.Client(name, clean_session=True)
-        self.client.username_pw_set(name)
-        self.client.on_connect = lambda *_: self.client.subscribe("moat/main/d/#", 1)
-        self.client.on_subscribe = lambda *_: setattr(self, "granted", True)
+        self.client.username_pw_set(name, password)
+        self.client.on_connect = lambda *_: self.client.subscribe([("moat/main/d/" + levels, 1) for levels in filters])
+        self.client.on_subscribe = lambda _client, _data, _mid, granted: setattr(self, "granted", list(granted))
         self.client.on_message = lambda _client, _data, message: self.seen.append(message.topic.removeprefix("moat/main/d/"))
         moat.wait_until("the broker", lambda: self.try_connect(port))
         self.client.loop_start()
-        moat.wait_until("SUBACK", lambda: self.granted)
+        moat.wait_until("SUBACK", lambda: self.granted is not None)
 
     def try_connect(self, port):
         try:
@@ -216,8 +226,10 @@ class Member:
             return False
 
     def say(self, *levels):
-        for level in levels:
-            self.client.publish("moat/main/d/" + level, b"x", 1)
+        self.said = [self.client.publish("moat/main/d/" + level, b"x", 1) for level in levels]
+
+    def until_answered(self):
+        moat.wait_until("all PUBACKs", lambda: all(message.is_published() for message in self.said))
 
     def end(self):
         self.client.disconnect()
@@ -252,6 +264,61 @@ def mosquitto_obeys(world):
         expect_equal(server.seen, ["kitchen", "kitchen/lamp", "ward/a/:2", "kitchen/end"])
         ann.end()
         server.end()
+
+
+NATS_SETTINGS = """\
+include "acl.conf"
+server_name: alone
+listen: "127.0.0.1:{inner}"
+jetstream {{ store_dir: "{folder}/nats" }}
+mqtt {{ listen: "127.0.0.1:{port}" }}
+authorization {{ users: [
+  {{ user: ann, password: a, permissions: $moat_kv_1 }}
+  {{ user: bob, password: b, permissions: $moat_kv_2 }}
+  {{ user: srv, password: s }}
+] }}
+"""
+
+
+def nats_obeys(world):
+    """ann may write in the kitchen and read there, bob only read; neither may do a thing in the cellar."""
+    cli = world.cli
+    cli.check("user", "add", "ann", "--role", "cook")
+    cli.check("user", "add", "bob", "--role", "guest")
+    cli.check("role", "grant", "cook", "kitchen.#", "rwc")
+    cli.check("role", "grant", "--", "cook", "kitchen.safe.#", "-wcd")
+    cli.check("role", "grant", "guest", "kitchen.#", "r")
+    ports = []
+    with socket.socket() as one, socket.socket() as other:
+        for probe in (one, other):
+            probe.bind(("127.0.0.1", 0))
+            ports.append(probe.getsockname()[1])
+    port, inner = ports
+    with open(world.folder + "/acl.conf", "wb") as file:
+        file.write(cli.check("acl", "export", "--for", "nats").out)
+    settings = world.folder + "/nats.conf"
+    with open(settings, "w", encoding="utf-8") as file:
+        file.write(NATS_SETTINGS.format(inner=inner, port=port, folder=world.folder))
+    with moat.Process([NATS, "-c", settings]):
+        filters = ["kitchen/#", "#", "cellar", "$NULL/#"]
+        server = Member(port, "srv", password="s")
+        ann, bob = Member(port, "ann", filters, "a"), Member(port, "bob", filters, "b")
+        expect_equal((ann.granted, bob.granted), ([1, 128, 128, 128], [1, 128, 128, 128]))
+        topics = ["cellar", "kitchen", "kitchen/lamp", "kitchen/safe", "kitchen/safe/x", "$NULL/users/x"]
+        server.say(*topics, "kitchen/end")
+        for member in (ann, bob):
+            # To NATS, `kitchen/#` is two subscriptions, and each has an order of its own.
+            moat.wait_until("the ends", lambda member=member: {"kitchen", "kitchen/end"} <= set(member.seen))
+            expect_equal(sorted(member.seen), sorted([*topics[1:5], "kitchen/end"]))
+        moat.wait_until("its own", lambda: "kitchen/end" in server.seen)
+        server.seen.clear()
+        bob.say(*topics)
+        bob.until_answered()
+        ann.say(*topics, "kitchen/last")
+        moat.wait_until("the last", lambda: "kitchen/last" in server.seen)
+        expect_equal(server.seen, ["kitchen", "kitchen/lamp", "kitchen/last"])
+        for member in (ann, bob, server):
+            member.end()
 
 
 def strangers(world):
@@ -343,6 +410,7 @@ moat.run_cases([
     ("which rule decides", world(which_rule_decides)),
     ("in the words of other brokers", world(exported)),
     ("mosquitto does what is exported for it", world(mosquitto_obeys)),
+    ("nats-server does what is exported for it" + SKIP_NATS, with_nats(nats_obeys)),
     ("other Unix users are strangers, unless they are users" + SKIP, with_others(strangers)),
     ("two users" + SKIP, with_others(two_users)),
     ("two users, at a broker without the guard" + SKIP, with_others(two_users, guard="off")),
