@@ -156,6 +156,7 @@ def test_kill_during_import(place):
         equal(lost, [], f"acknowledged and lost after blow {n_round + 1}")
         if n_round == n_rounds // 2:
             late = rig.Watcher(place, server, ":")
+            wait_for(lambda: late.n_synced, "the watcher from the middle")  # it may not be killed before
     rig.say(f"seed {seed}: killed {chaos.n}")
     writer.wait(120)
     equal({status for _, status in writer.answered()}, {0}, "what became of the writes")
