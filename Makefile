@@ -10,6 +10,7 @@
 #   make rules      switch off each rule of what servers do among themselves, and show which test
 #                   and how many of MUTANTS (2,000) simulated runs it takes to notice
 #   make soak       tests that have no end, for SECONDS (an hour): more of everything, other seeds
+#   make nodered    Node-RED from npm reads and writes, by a gateway rule and in retained mode
 #   make bench      what things cost, some minutes; ARGS="latency guard" restricts it to these
 #   make install    install below PREFIX (/usr/local), staged into DESTDIR if given
 #   make fuzz       run each fuzz target for SECONDS (60)
@@ -37,7 +38,7 @@ endif
 MAKEFLAGS += --no-print-directory
 SOURCES = find src include tests tools -name '*.[ch]' 2>/dev/null
 
-.PHONY: build run test sim rules soak bench install fuzz model coverage lint format fresh clean
+.PHONY: build run test sim rules soak nodered bench install fuzz model coverage lint format fresh clean
 
 # A first build leaves the tests out, as it does without their packages; `make test` adds them.
 build:
@@ -70,6 +71,13 @@ soak:
 	@tools/configure build -Dtests=enabled
 	@tools/quietly ninja -C build
 	@tests/soak --seconds $(SECONDS) build
+
+# Node-RED at a broker, from npm, which has to be there.
+nodered:
+	@$(SETUP) build test
+	@tools/configure build -Dtests=enabled
+	@tools/quietly ninja -C build
+	@/usr/bin/python3 tests/e2e/nodered.py build
 
 bench:
 	@$(SETUP) build test
