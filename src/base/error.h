@@ -43,7 +43,7 @@
     X(CONFLICT, -26, "overwritten by a concurrent update")                                         \
     X(VOID, -27, "the update was given up: its counter has been declared void")                    \
     X(LATER, -28, "not now: too many logins of this user failed from here; try again later")       \
-    X(UNFIT, -29, "the cluster's codec has no message for this value")                             \
+    X(UNFIT, -29, "the value and the codec of the cluster do not go together")                     \
     X(NO_MEMORY, -100, "out of memory")                                                            \
     X(IO, -101, "input/output error")                                                              \
     X(DISK_FULL, -102, "the disk is full")                                                         \

@@ -264,7 +264,9 @@ static bool is_compatible(struct mkv_server *server, const struct mkv_ping *ping
         mkv_effect_stop(server->effects,
                         "server '%.*s' on host '%.*s' uses mode %u, topic profile %u, QoS %u and "
                         "protocol %u to %u; this one mode %u, profile %u, QoS %u and protocol %u "
-                        "to %u: all servers of a cluster must use the same (mode 1 is --mac on)",
+                        "to %u: all servers of a cluster must use the same (mode 1 is --mac on, 2 "
+                        "to 5 --retained "
+                        "cbor, json, text and raw)",
                         (int)ping->name.len, (const char *)ping->name.at, (int)ping->host.len,
                         (const char *)ping->host.at, ping->mode, ping->profile, ping->qos,
                         ping->versions.lowest, ping->versions.highest, mode,

@@ -11,7 +11,8 @@
 #define WAIT_MS     100  /* between two looks whether something has come to pass */
 #define LEARNT_MS   2000 /* what we learn from another server is on its way to the broker as a rule */
 #define RANK_MS     2000 /* each server waits so long for the one before it to tell the broker all */
-#define STUCK_MS    30000 /* without an answer, all begins anew */
+#define STUCK_MS    30000  /* without an answer, all begins anew ... */
+#define LOAD_MS     600000 /* ... but all that is retained may take so long to come */
 #define REST_MIN_MS 1000
 #define REST_MAX_MS 60000
 #define TURN_MAX    1000U /* entries looked at before others have their turn */
@@ -75,13 +76,14 @@ static bool has_heard(const struct mkv_server *server, const struct mkv_tree_ent
 }
 
 /* What cannot be remembered is told to the broker once more, which does no harm. */
-static void note_heard(struct mkv_server *server, uint64_t id, void *mark)
+static void note_heard(struct mkv_server *server, struct mkv_now now, uint64_t id, void *mark)
 {
     struct mkv_retained *retained = &server->retained;
 
     if (mkv_map_remove(&retained->heard, id) != mark && retained->n_said > 0) {
         retained->n_said--;
         retained->said_size = retained->n_said == 0 ? 0 : retained->said_size;
+        retained->stuck_ms = now.ms + STUCK_MS;
     }
     (void)!mkv_map_add(&retained->heard, id, mark);
 }
@@ -93,20 +95,21 @@ static bool find(const struct mkv_server *server, struct mkv_bytes key, struct m
     return mkv_tree_find(mkv_store_tree(server->store), key, held);
 }
 
-/* What the tree has at @key, if it has anything. */
-static int say(struct mkv_server *server, struct mkv_bytes key)
+/* What the tree has at @key, if it has anything; *ret_size: how much that is. */
+static int say(struct mkv_server *server, struct mkv_bytes key, size_t *ret_size)
 {
     struct mkv_tree_entry held;
     struct mkv_bytes row_key;
     struct mkv_update row;
     int error;
 
+    *ret_size = 0;
     if (!find(server, key, &held)) {
         return 0;
     }
     error = mkv_store_row(server->store, held.position, &row_key, &row);
     if (error == 0) {
-        server->retained.said_size += row.value.len + row_key.len;
+        *ret_size = row.value.len + row_key.len;
         mkv_effect_publish(server->effects, row_key, &row);
     }
     return error == MKV_E_CORRUPT ? 0 : error; /* others may have it */
@@ -131,9 +134,10 @@ static int adopt(struct mkv_server *server, struct mkv_now now, const struct mkv
                                 .ticks = {.n = 1}};
     struct mkv_tree_entry held;
     bool found = find(server, amend->key, &held);
+    size_t size;
 
     if (found && has_value(&held, amend)) {
-        return say(server, amend->key);
+        return say(server, amend->key, &size);
     }
     if (!found && !amend->present) {
         return 0;
@@ -153,7 +157,9 @@ static int adopt(struct mkv_server *server, struct mkv_now now, const struct mkv
 
 static int make_good(struct mkv_server *server, struct mkv_now now, const struct mkv_amend *amend)
 {
-    return amend->plain ? adopt(server, now, amend) : say(server, amend->key);
+    size_t size;
+
+    return amend->plain ? adopt(server, now, amend) : say(server, amend->key, &size);
 }
 
 /* By the first in rank at once; with no room to wait, by whoever finds it. */
@@ -173,7 +179,6 @@ static int put(struct mkv_server *server, struct mkv_now now, struct mkv_amend *
 static bool listens(struct mkv_server *server, struct mkv_now now)
 {
     server->retained.heard_ms = now.ms;
-    server->retained.stuck_ms = now.ms + STUCK_MS;
     return server->retained.phase != MKV_RETAINED_AWAY;
 }
 
@@ -191,6 +196,7 @@ static const struct mkv_amend *find_plain(const struct mkv_server *server, uint6
  * earlier, or said what was known, and then it must not be lost.
  */
 static void settle(struct mkv_server *server,
+                   struct mkv_now now,
                    uint64_t id,
                    const struct mkv_tree_entry *held,
                    const struct mkv_update *update,
@@ -199,7 +205,7 @@ static void settle(struct mkv_server *server,
     const struct mkv_amend *plain = find_plain(server, id);
     bool is_later = !was_held && update->ticks.at[0].seq != 0;
 
-    note_heard(server, id, mark_of(server, held->key, &held->head));
+    note_heard(server, now, id, mark_of(server, held->key, &held->head));
     if (plain == NULL || is_later || has_value(held, plain)) {
         mkv_amends_drop(&server->retained.amends, id);
     }
@@ -224,7 +230,7 @@ int mkv_retained_heard(struct mkv_server *server,
         head = mkv_head_of(update);
     }
     if (found && update != NULL && mkv_head_compare(&head, &held.head) == 0) {
-        settle(server, id, &held, update, was_held);
+        settle(server, now, id, &held, update, was_held);
         return 0;
     }
     (void)mkv_map_remove(&server->retained.heard, id);
@@ -322,6 +328,7 @@ void mkv_server_looked(struct mkv_server *server, struct mkv_now now)
         server->retained.n_looks--;
     }
     server->retained.looked_ms = now.ms;
+    server->retained.stuck_ms = now.ms + STUCK_MS;
     mkv_server_wake_at(server, now.ms);
 }
 
@@ -445,6 +452,7 @@ static int say_on(struct mkv_server *server, struct mkv_now now)
     struct mkv_retained *retained = &server->retained;
     struct mkv_tree_entry entry;
     uint32_t n_seen = 0;
+    size_t size;
     bool end = false;
     int error = 0;
 
@@ -455,7 +463,8 @@ static int say_on(struct mkv_server *server, struct mkv_now now)
         retained->n_told++;
         retained->n_said++;
         retained->stuck_ms = now.ms + STUCK_MS;
-        error = say(server, mkv_buf_bytes(&retained->place));
+        error = say(server, mkv_buf_bytes(&retained->place), &size);
+        retained->said_size += size;
     }
     if (end) {
         retained->n_said = 0;
@@ -479,6 +488,7 @@ static int go_on(struct mkv_server *server, struct mkv_now now)
         begin_phase(server, now, MKV_RETAINED_LOADING, QUIET_MS);
         retained->heard_ms = now.ms;
         look(server, now, mkv_bytes(NULL, 0));
+        retained->stuck_ms = now.ms + LOAD_MS;
         return 0;
     case MKV_RETAINED_LOADING:
         if (has_settled(server, now)) {

@@ -111,6 +111,14 @@ static void hear_tagged(struct daemon *daemon, const struct mkv_mqtt_message *me
     mkv_buf_deinit(&update);
 }
 
+/* What is wrong with it by the rules of CBOR would be a riddle to whoever writes text. */
+static int read_value(enum mkv_mode mode, struct mkv_bytes payload, struct mkv_buf *value)
+{
+    int error = mkv_plain_read(mode, payload, value);
+
+    return error == 0 || error == MKV_E_NO_MEMORY || error == MKV_E_TOO_LARGE ? error : MKV_E_UNFIT;
+}
+
 /* From somebody who knows nothing of us. */
 static void hear_plain(struct daemon *daemon, const struct mkv_mqtt_message *message)
 {
@@ -122,7 +130,7 @@ static void hear_plain(struct daemon *daemon, const struct mkv_mqtt_message *mes
     if (mkv_topic_is_meta(mkv_bytes_of(daemon->config->root), message->topic)) {
         error = MKV_E_NOT_AUTHORISED; /* users, rights ...: not for everybody to write */
     } else if (message->payload.len > 0) {
-        error = mkv_plain_read(daemon->config->mode, message->payload, &value);
+        error = read_value(daemon->config->mode, message->payload, &value);
     }
     if (error == 0) {
         mkv_server_node_plain(daemon->node, now, message->topic, value.len > 0,

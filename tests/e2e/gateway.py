@@ -6,46 +6,26 @@ have them, Home Assistant's discovery, messages that are none, floods, and two g
 """
 import json
 import signal
-import threading
 
-import paho.mqtt.client as paho
-
+import bus
 import rig
 from rig import check, cli, equal, wait_for
 
 
-class Bus:
-    """Somebody else at the broker: keeps what was said last on each topic, and how often."""
+class Bus(bus.Bus):
+    """What was said last on each topic, as text."""
 
-    def __init__(self, broker):
-        self.last = {}
-        self.n = {}
-        self.joined = threading.Event()
-        self.client = paho.Client("", protocol=paho.MQTTv311, clean_session=True)
-        self.client.on_message = self._message
-        self.client.on_subscribe = lambda *_: self.joined.set()
-        self.client.connect("127.0.0.1", broker.port)
-        self.client.max_inflight_messages_set(1000)
-        self.client.subscribe("#", 1)
-        self.client.loop_start()
-        check(self.joined.wait(rig.patience(20)), "no SUBACK")
-
-    def _message(self, _client, _data, message):
-        self.last[message.topic] = message.payload.decode(errors="replace")
-        self.n[message.topic] = self.n.get(message.topic, 0) + 1
+    def hear(self, topic, payload):
+        super().hear(topic, payload.decode(errors="replace"))
 
     def say(self, topic, payload, retain=False):
         if isinstance(payload, (dict, list)):
             payload = json.dumps(payload)
-        self.client.publish(topic, payload, 1, retain).wait_for_publish()
+        super().say(topic, payload, retain).wait_for_publish()
 
     def until(self, topic, payload):
         wait_for(lambda: self.last.get(topic) == payload,
                  lambda: f"{topic} {payload}; there is {self.last.get(topic)}")
-
-    def close(self):
-        self.client.disconnect()
-        self.client.loop_stop()
 
 
 class Gate:

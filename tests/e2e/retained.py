@@ -7,52 +7,33 @@ know nothing of us, read and write them; what it loses it gets back.
 import json
 import os
 import subprocess
-import threading
 
-import paho.mqtt.client as paho
-
+import bus
 import rig
 from rig import check, cli, equal, wait_for
 
 ROOT = "moat/main"
 
 
-class Bus:
-    """Somebody else at the broker: what it retains, and what was said, on each topic below d/."""
+class Bus(bus.Bus):
+    """What the broker retains, by paths below d/, and how often each was heard."""
 
     def __init__(self, broker, qos=1):
-        self.last = {}
-        self.n = {}
-        self.joined = threading.Event()
-        self.client = paho.Client("", protocol=paho.MQTTv311, clean_session=True)
-        self.client.on_message = self._message
-        self.client.on_subscribe = lambda *_: self.joined.set()
-        self.client.connect("127.0.0.1", broker.port)
-        self.client.max_inflight_messages_set(1000)
-        self.client.max_queued_messages_set(0)
-        self.client.subscribe(f"{ROOT}/d/#", qos)
-        self.client.loop_start()
-        check(self.joined.wait(rig.patience(20)), "no SUBACK")
+        super().__init__(broker, f"{ROOT}/d/#", qos)
 
-    def _message(self, _client, _data, message):
-        path = message.topic.removeprefix(f"{ROOT}/d/")
+    def hear(self, topic, payload):
+        path = topic.removeprefix(f"{ROOT}/d/")
         if path.startswith("$NULL"):
             return
-        self.n[path] = self.n.get(path, 0) + 1
-        if message.payload:
-            self.last[path] = message.payload
-        else:
-            self.last.pop(path, None)
+        super().hear(path, payload)
+        if not payload:
+            del self.last[path]
 
-    def say(self, path, payload, retain=True):
-        self.client.publish(f"{ROOT}/d/{path}", payload, 1, retain)
+    def say(self, path, payload, retain=True):  # pylint: disable=arguments-renamed
+        return super().say(f"{ROOT}/d/{path}", payload, retain)
 
     def until(self, wanted, seconds=20.0):
         wait_for(lambda: self.last == wanted, lambda: f"{wanted}; there is {self.last}", seconds)
-
-    def close(self):
-        self.client.disconnect()
-        self.client.loop_stop()
 
 
 def server_of(place, broker, name="t1", codec="json"):
@@ -73,13 +54,13 @@ def until_tree(server, wanted):
 def newcomer(broker, wanted, seconds=20.0, qos=1):
     """Waits until somebody who comes now finds @wanted."""
     def found():
-        bus = Bus(broker, qos)
+        other = Bus(broker, qos)
         try:
-            wait_for(lambda: len(bus.last) >= len(wanted), "retained messages", 3)
+            wait_for(lambda: len(other.last) >= len(wanted), "retained messages", 3)
         except rig.Failure:
             pass
-        bus.close()
-        return bus.last == wanted
+        other.close()
+        return other.last == wanted
     wait_for(found, f"a broker with {rig.shorten(wanted)}", seconds, 0.2)
 
 
@@ -119,14 +100,14 @@ def test_codecs(place):
         server = server_of(place, broker, codec, codec)
         cli(server, "set", "house.a", value)
         newcomer(broker, {"house/a": payload})
-        bus = Bus(broker)
-        bus.say("house/b", payload)
+        other = Bus(broker)
+        other.say("house/b", payload)
         wait_for(lambda: cli(server, "get", "house.b", wanted=None) ==
                  cli(server, "get", "house.a"), "the same value", step=0.1)
         if unfit:
             done = rig.run_cli(server, "set", "house.c", unfit)
             check(done.returncode != 0 and "codec" in done.stderr, f"{done}")
-        bus.close()
+        other.close()
         server.end()
         broker.kill()
 
@@ -182,14 +163,14 @@ def test_written_meanwhile(place):
     cli(server, "set", "house.b", "2")
     newcomer(broker, {"house/a": b"1", "house/b": b"2"})
     server.end()
-    bus = Bus(broker)
-    bus.say("house/a", "17")
-    bus.say("house/c", "18")
-    bus.until({"house/a": b"17", "house/b": b"2", "house/c": b"18"})
+    other = Bus(broker)
+    other.say("house/a", "17")
+    other.say("house/c", "18")
+    other.until({"house/a": b"17", "house/b": b"2", "house/c": b"18"})
     server.start()
     until_tree(server, {"house.a": 17, "house.b": 2, "house.c": 18})
-    bus.until({"house/a": b"17", "house/b": b"2", "house/c": b"18"})
-    bus.close()
+    other.until({"house/a": b"17", "house/b": b"2", "house/c": b"18"})
+    other.close()
 
 
 def test_stale(place):
@@ -199,22 +180,22 @@ def test_stale(place):
     broker.lines.remove("persistence false")
     broker.start()
     server = server_of(place, broker)
-    bus = Bus(broker)
+    other = Bus(broker)
     cli(server, "set", "house.a", "1")
-    bus.say("house/b", "1")
+    other.say("house/b", "1")
     cli(server, "set", "house.c", "1")
     until_tree(server, {"house.a": 1, "house.b": 1, "house.c": 1})
-    wait_for(lambda: bus.n.get("house/b", 0) >= 2, "the tag")
-    bus.close()
+    wait_for(lambda: other.n.get("house/b", 0) >= 2, "the tag")
+    other.close()
     broker.process.signal(rig.signal.SIGUSR1)
     saved = f"{place.path}/mosquitto.db"
     wait_for(lambda: os.path.exists(saved), "the saved state")
     cli(server, "set", "house.a", "2")
-    bus = Bus(broker)
-    bus.say("house/b", "2")
+    other = Bus(broker)
+    other.say("house/b", "2")
     cli(server, "del", "house.c")
     until_tree(server, {"house.a": 2, "house.b": 2})
-    bus.close()
+    other.close()
     broker.kill()
     broker.start()
     newcomer(broker, {"house/a": b"2", "house/b": b"2"}, 60)
@@ -226,36 +207,36 @@ def test_rubbish(place):
     broker = rig.Broker(place).start()
     server = server_of(place, broker)
     cli(server, "set", "house.a", "1")
-    bus = Bus(broker)
-    bus.say("house/a", "{")
-    bus.say("house/b", "\xff[")
-    bus.say("$NULL/users/eve", '{"roles": ["admin"]}')
-    bus.say("house/c", "3")
+    other = Bus(broker)
+    other.say("house/a", "{")
+    other.say("house/b", "\xff[")
+    other.say("$NULL/users/eve", '{"roles": ["admin"]}')
+    other.say("house/c", "3")
     until_tree(server, {"house.a": 1, "house.c": 3})
-    wait_for(lambda: bus.last.get("house/a") == b"1", lambda: f"{bus.last}")
-    check("is ignored" in server.words(), server.words())
+    wait_for(lambda: other.last.get("house/a") == b"1", lambda: f"{other.last}")
+    check("codec of the cluster do not go together" in server.words(), server.words())
     equal([path for path in rig.tree_of(server) if "users" in path], [], "users")
-    bus.close()
+    other.close()
 
 
 def test_two_servers(place):
     """Either takes what others write, once; and what one learnt late, the other has."""
     broker = rig.Broker(place).start()
     servers = [server_of(place, broker, name) for name in ("t1", "t2")]
-    bus = Bus(broker)
+    other = Bus(broker)
     n = rig.size(1000, 100)
     for i in range(n):
-        bus.say(f"house/r{i % 50}", str(i))
+        other.say(f"house/r{i % 50}", str(i))
     wanted = {f"house.r{i % 50}": i for i in range(n)}
     for server in servers:
         until_tree(server, wanted)
-    bus.until({path.replace(".", "/"): str(value).encode() for path, value in wanted.items()})
+    other.until({path.replace(".", "/"): str(value).encode() for path, value in wanted.items()})
     servers[0].kill()
-    bus.say("house/late", "7")
+    other.say("house/late", "7")
     until_tree(servers[1], {**wanted, "house.late": 7})
     servers[0].start()
     until_tree(servers[0], {**wanted, "house.late": 7})
-    bus.close()
+    other.close()
 
 
 def test_refused(place):
@@ -266,6 +247,11 @@ def test_refused(place):
         server.launch()
         check(server.process.wait() != 0, "it starts")
         check("docs/retained.md" in server.words(), server.words())
+    server_of(place, broker, "t1", "json")
+    other = rig.Server(place, "t2", broker=broker.address,
+                       options=["--retained", "text", "--ping", "1", *rig.OPEN])
+    other.launch()
+    check(other.process.wait() != 0 and "2 to 5 --retained" in other.words(), other.words())
 
 
 def test_unfit_store(place):

@@ -34,6 +34,7 @@ int world_boot(struct world *world)
                    .host = mkv_bytes_of("here"),
                    .software = mkv_bytes_of("test"),
                    .qos = 1,
+                   .mode = world->mode,
                    .session_limits = {.grace_ms = 200, .void_ms = 30000},
                    .secret = {1, 2, 3},
                    .times = MKV_CLUSTER_TIMES,
@@ -163,7 +164,8 @@ void world_listen(struct world *world)
             assert_true(world->n_closed < 64);
             world->closed[world->n_closed++] = output.link;
             break;
-        case MKV_OUTPUT_LOOK: /* only where the broker retains */
+        case MKV_OUTPUT_LOOK:
+            world->retained(world, &output);
             break;
         case MKV_OUTPUT_DIAL:
             assert_true(world->others);
@@ -178,6 +180,9 @@ void world_listen(struct world *world)
         case MKV_OUTPUT_PUBLISH:
             if (mkv_topic_is_svc(root, "act", output.topic)) {
                 break; /* pings, which go on for ever */
+            }
+            if (output.retain) {
+                world->retained(world, &output);
             }
             world->n_published++;
             mkv_buf_clear(&world->topic);

@@ -30,7 +30,10 @@ struct world {
     const uint8_t *guard_key;       /* NULL: the broker is not guarded */
     const struct mkv_ring *updates; /* keys by which updates must be proven; NULL: they need not */
     bool others;                    /* there are other servers, but none of them can be dialled */
-    void (*around)(bool enter);     /* called before and after each call of the node; may be NULL */
+    enum mkv_mode mode;             /* SERVERS, or one in which the broker retains */
+    /* Told of updates and looks, if the broker retains. */
+    void (*retained)(struct world *world, const struct mkv_output *output);
+    void (*around)(bool enter); /* called before and after each call of the node; may be NULL */
     unsigned n_heard;
     struct heard heard[WORLD_FRAMES_MAX];
     unsigned n_closed;

@@ -169,7 +169,22 @@ static void payloads_as_others_write_them(void **state)
     mkv_buf_deinit(&value);
 }
 
-/* No byte of a tag can be changed into something that is no error and not another update. */
+/* There would be two values. */
+static void a_tag_with_a_value_is_refused(void **state)
+{
+    static const char tag[] = "ogEBAoGDYWEBAQ"; /* {1: 1, 2: [["a", 1, 1]]} */
+    struct both both;
+
+    (void)state;
+    init(&both);
+    assert_int_equal(
+        mkv_plain_join(MKV_MODE_JSON, mkv_bytes_of("1"), mkv_bytes_of(tag), &both.back),
+        MKV_E_MALFORMED);
+    assert_int_equal(both.back.len, 0);
+    deinit(&both);
+}
+
+/* Whatever a tag is changed into: no update with another value comes of it. */
 static void bad_tags_are_refused(void **state)
 {
     static const char *const bad[] = {"", "!", "AAA=", "oA", "AA", "oQE"};
@@ -184,8 +199,7 @@ static void bad_tags_are_refused(void **state)
             mkv_plain_join(MKV_MODE_JSON, mkv_bytes_of("1"), mkv_bytes_of(bad[i]), &both.back), 0);
         assert_int_equal(both.back.len, 0);
     }
-    make(&both, &value, true); /* with its value in the tag as well */
-    mkv_buf_clear(&both.payload);
+    make(&both, &value, true);
     assert_int_equal(split(&both, MKV_MODE_JSON), 0);
     for (unsigned i = 0; i < 2000; i++) {
         size_t at = prng_below(&prng, both.tag.len);
@@ -211,6 +225,7 @@ int main(void)
         cmocka_unit_test(a_deletion_is_an_empty_payload),
         cmocka_unit_test(what_would_be_a_deletion_is_refused),
         cmocka_unit_test(payloads_as_others_write_them),
+        cmocka_unit_test(a_tag_with_a_value_is_refused),
         cmocka_unit_test(bad_tags_are_refused),
     };
 
